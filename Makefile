@@ -1,0 +1,70 @@
+# `make help` explains the targets. Everything runs in .venv, which `make` keeps in step with the lock.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+export PULUMI_ERROR_OUTPUT_STRING := true
+
+.PHONY: help local up down test inner check lint format types lock bench clean preview
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "AI4H needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	       "Name another one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements-dev.txt)"
+	@$(VENV)/bin/uv pip sync --quiet --require-hashes --python $(RUN) requirements-dev.txt
+	@touch $@
+
+local: $(VENV)/.ready  ## start the platform on this machine, run the demo, stay until Ctrl-C
+	@exec $(RUN) -m local up
+
+up: $(VENV)/.ready  ## start the platform in the background, without the demo
+	@exec $(RUN) -m local up --detach
+
+down: $(VENV)/.ready  ## stop what `make up` started
+	@exec $(RUN) -m local down
+
+test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
+	@$(MAKE) --no-print-directory check
+	$(RUN) -m pytest -m "graph or unit" -n 2
+	$(RUN) -m pytest -m e2e
+
+inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
+	$(RUN) -m pytest -m "graph or unit" -n 2
+
+check: lint types  ## format, lint and types, without changing anything
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.ready
+	$(VENV)/bin/pyright
+
+format: $(VENV)/.ready  ## format and fix what can be fixed
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+preview: $(VENV)/.ready  ## what `pulumi up` would change: make preview STACK=dev (needs the Pulumi CLI)
+	@command -v pulumi >/dev/null || { echo "The Pulumi CLI is missing: see docs/platform-engineer.md"; exit 1; }
+	pulumi preview --stack $(or $(STACK),dev) --diff
+
+lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
+	@compile() { $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header "$$@"; }; \
+	compile requirements.in -o requirements.txt && \
+	compile -c requirements.txt functions/requirements.in -o functions/requirements.txt && \
+	compile -c requirements.txt -c functions/requirements.txt requirements-dev.in -o requirements-dev.txt && \
+	compile local/requirements.in -o local/requirements.txt
+
+bench: $(VENV)/.ready  ## measure the README's figures on the running local platform
+	$(RUN) -m benchmarks
+
+clean:  ## stop the platform and remove its data, the virtual environment and caches of tools
+	@test ! -x $(RUN) || $(RUN) -m local down
+	rm -rf .local $(VENV) .pytest_cache .ruff_cache
