@@ -1,0 +1,160 @@
+"""Concurrent writers, a search engine that goes away, records that can't be indexed."""
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import pytest
+from test_api import PATIENT
+from test_search import found
+
+WRITERS, UPDATES = 8, 50
+
+
+def test_no_update_is_lost_with_if_match(client: Callable[..., Any]) -> None:
+    """Each of 8 clients counts to 50 in one resource, reading and retrying on 412."""
+    patient = client("practitioner").post("/Patient", json=PATIENT).json()
+    path = f"/Patient/{patient['id']}"
+
+    def count(writer: int) -> int:
+        api, done, tries = client("practitioner"), 0, 0
+        while done < UPDATES:
+            tries += 1
+            assert tries < 200 * UPDATES, f"writer {writer} starves"
+            seen = api.get(path)
+            body = seen.json()
+            body["multipleBirthInteger"] = body.get("multipleBirthInteger", 0) + 1
+            answer = api.put(path, json=body, headers={"If-Match": seen.headers["ETag"]})
+            if answer.status_code == 200:
+                done += 1
+            else:
+                assert answer.status_code == 412, answer.text
+        return done
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        assert sum(pool.map(count, range(WRITERS))) == WRITERS * UPDATES
+    last = client("practitioner").get(path).json()
+    assert last["multipleBirthInteger"] == WRITERS * UPDATES
+    assert last["meta"]["versionId"] == str(WRITERS * UPDATES + 1)
+
+
+def test_two_writers_without_if_match_are_kept_in_order(client: Callable[..., Any]) -> None:
+    api = client("practitioner")
+    for _ in range(10):
+        path = f"/Patient/{api.post('/Patient', json=PATIENT).json()['id']}"
+        gate = threading.Barrier(2)
+
+        def write(
+            given: str, path: str = path, gate: threading.Barrier = gate
+        ) -> tuple[int, str, str]:
+            body = PATIENT | {"id": path.split("/")[-1], "name": [{"given": [given]}]}
+            gate.wait()
+            answer = client("practitioner").put(path, json=body)
+            return answer.status_code, given, answer.headers.get("ETag", "")
+
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(write, ("one", "two")))
+        kept = [(given, etag) for status, given, etag in answers if status == 200]
+        assert kept
+        assert all(status in {200, 409} for status, _, _ in answers)
+        assert len({etag for _, etag in kept}) == len(kept)
+        for given, etag in kept:
+            version = etag.strip('W/"')
+            stored = api.get(f"{path}/_history/{version}").json()
+            assert stored["name"][0]["given"] == [given]
+
+
+@pytest.fixture
+def frozen_search(stack: dict[str, Any]) -> Any:
+    """The search engine stops answering, as in an outage, until the test lets it go on."""
+    process = stack["pids"]["search"]
+    os.kill(process, signal.SIGSTOP)
+    resumed = threading.Event()
+
+    def resume() -> None:
+        if not resumed.is_set():
+            resumed.set()
+            os.kill(process, signal.SIGCONT)
+
+    yield resume
+    resume()
+
+
+def test_writes_go_on_while_search_is_away(
+    client: Callable[..., Any], frozen_search: Callable[[], None], eventually: Callable[..., Any]
+) -> None:
+    api, name = client("practitioner"), f"Outage{uuid.uuid4().hex}"
+    written = []
+    for number in range(20):
+        answer = api.post(
+            "/Patient",
+            json={"resourceType": "Patient", "name": [{"family": f"{name}{number:02}"}]},
+        )
+        assert answer.status_code == 201, answer.text
+        written.append(answer.json()["id"])
+    assert api.get(f"/Patient/{written[0]}").status_code == 200
+    started = time.monotonic()
+    unavailable = api.get(f"/Patient?family={name}")
+    assert unavailable.status_code == 503, unavailable.text
+    assert unavailable.json()["resourceType"] == "OperationOutcome"
+    assert "Retry-After" in unavailable.headers
+    assert time.monotonic() - started < 29, "the gateway gives a function 29 s"
+    frozen_search()
+    eventually(
+        lambda: sorted(found(api, f"/Patient?family={name}&_count=100")) == sorted(written),
+        seconds=60,
+    )
+
+
+def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
+    stack: dict[str, Any], client: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    """A version whose body is no JSON can't be written by the API: it is put into the table."""
+    api, name = client("practitioner"), f"Poison{uuid.uuid4().hex}"
+    dynamodb = boto3.client(
+        "dynamodb",
+        region_name=stack["region"],
+        endpoint_url=stack["aws_endpoint_url"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    poison = f"Patient/{uuid.uuid4()}"
+
+    def store(number: int) -> str:
+        return api.post(
+            "/Patient",
+            json={"resourceType": "Patient", "name": [{"family": f"{name}{number}"}]},
+        ).json()["id"]
+
+    before = [store(number) for number in range(5)]
+    dynamodb.put_item(
+        TableName=stack["outputs"]["table_name"],
+        Item={
+            "pk": {"S": poison},
+            "version": {"N": "1"},
+            "body": {"B": b"neither zlib nor JSON"},
+            "owner": {"S": "nobody"},
+            "updated": {"S": "2026-01-01T00:00:00.000Z"},
+            "shard": {"S": "Patient#0"},
+        },
+    )
+    after = [store(number) for number in range(5, 10)]
+    eventually(
+        lambda: sorted(found(api, f"/Patient?family={name}")) == sorted(before + after), seconds=60
+    )
+
+    def quarantined() -> list[dict[str, Any]]:
+        return dynamodb.query(
+            TableName=stack["outputs"]["control_table_name"],
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={":pk": {"S": "quarantine"}, ":sk": {"S": poison}},
+        )["Items"]
+
+    eventually(lambda: len(quarantined()) == 1)
+    assert quarantined()[0]["reason"]["S"]
