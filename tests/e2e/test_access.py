@@ -8,7 +8,8 @@ from typing import Any
 import boto3
 import pytest
 import requests
-from test_api import PATIENT, outcome
+
+from tests.e2e.fhir import PATIENT, outcome
 
 FINANCIAL = "Claim"
 

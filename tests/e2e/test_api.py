@@ -8,18 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-PATIENT = {"resourceType": "Patient", "name": [{"family": "Schmidt", "given": ["Jo"]}]}
-
-
-def outcome(answer: requests.Response, status: int) -> dict[str, Any]:
-    """The OperationOutcome of an error answer; fails when the answer is anything else."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"].startswith("application/fhir+json")
-    body = answer.json()
-    assert body["resourceType"] == "OperationOutcome", body
-    assert body["issue"][0]["severity"] in {"error", "fatal"}
-    assert body["issue"][0]["code"]
-    return body
+from tests.e2e.fhir import PATIENT, outcome
 
 
 def test_create_read_vread_update_delete(client: Callable[..., Any]) -> None:

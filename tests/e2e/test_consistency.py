@@ -11,8 +11,8 @@ from typing import Any
 
 import boto3
 import pytest
-from test_api import PATIENT
-from test_search import found
+
+from tests.e2e.fhir import PATIENT, found
 
 WRITERS, UPDATES = 8, 50
 

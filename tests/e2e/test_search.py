@@ -5,13 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_api import outcome
 
-
-def found(api: Any, query: str) -> list[str]:
-    answer = api.get(query)
-    assert answer.status_code == 200, answer.text
-    return [entry["resource"]["id"] for entry in answer.json().get("entry", [])]
+from tests.e2e.fhir import found, outcome
 
 
 @pytest.fixture(scope="module")
