@@ -1,0 +1,117 @@
+"""Buckets that nobody reaches by accident: no public access, no ACLs, TLS only, versioned."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+ABORT_UPLOADS_AFTER_DAYS = 1
+
+
+def private_bucket(
+    name: str,
+    *,
+    opts: pulumi.ResourceOptions,
+    key_arn: pulumi.Input[str] | None = None,
+    expire_after_days: int | None = None,
+    noncurrent_days: int = 30,
+) -> aws.s3.Bucket:
+    """A private bucket, encrypted with the key (or with S3's own: log targets allow no other).
+
+    `expire_after_days` deletes objects by age; superseded versions go after `noncurrent_days`.
+    The settings are children of the bucket. Its policy is `bucket_policy`'s, since what the
+    policy names is often made after the bucket.
+    """
+    bucket = aws.s3.Bucket(name, opts=opts)
+    child = pulumi.ResourceOptions(parent=bucket)
+    aws.s3.BucketPublicAccessBlock(
+        name,
+        bucket=bucket.id,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+        opts=child,
+    )
+    aws.s3.BucketOwnershipControls(
+        name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
+    )
+    versioning = aws.s3.BucketVersioning(
+        name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
+    )
+    algorithm: dict[str, Any] = (
+        {"sse_algorithm": "aws:kms", "kms_master_key_id": key_arn}
+        if key_arn is not None
+        else {"sse_algorithm": "AES256"}
+    )
+    aws.s3.BucketServerSideEncryptionConfiguration(
+        name,
+        bucket=bucket.id,
+        rules=[
+            {
+                "apply_server_side_encryption_by_default": algorithm,  # type: ignore[typeddict-item]
+                "bucket_key_enabled": key_arn is not None,
+            }
+        ],
+        opts=child,
+    )
+    # A rule on superseded versions needs versioning to be on.
+    aws.s3.BucketLifecycleConfiguration(
+        name,
+        bucket=bucket.id,
+        rules=lifecycle_rules(expire_after_days, noncurrent_days),  # type: ignore[arg-type]
+        opts=pulumi.ResourceOptions(parent=bucket, depends_on=[versioning]),
+    )
+    return bucket
+
+
+def bucket_policy(
+    name: str, bucket: aws.s3.Bucket, statements: Sequence[Mapping[str, Any]] = ()
+) -> aws.s3.BucketPolicy:
+    """The bucket's policy: TLS only, and the statements (whose values may be Outputs)."""
+    return aws.s3.BucketPolicy(
+        name,
+        bucket=bucket.id,
+        policy=pulumi.Output.json_dumps(
+            {"Version": "2012-10-17", "Statement": [tls_only(bucket.arn), *statements]}
+        ),
+        opts=pulumi.ResourceOptions(parent=bucket),
+    )
+
+
+def tls_only(bucket_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """Denies every request that doesn't come over TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def lifecycle_rules(expire_after_days: int | None, noncurrent_days: int) -> list[dict[str, Any]]:
+    """Cleans up abandoned uploads and superseded versions, and objects by age if asked to."""
+    rules: list[dict[str, Any]] = [
+        {
+            "id": "clean-up",
+            "status": "Enabled",
+            "filter": {},
+            "abort_incomplete_multipart_upload": {
+                "days_after_initiation": ABORT_UPLOADS_AFTER_DAYS
+            },
+            "noncurrent_version_expiration": {"noncurrent_days": noncurrent_days},
+        }
+    ]
+    if expire_after_days is not None:
+        rules.append(
+            {
+                "id": "expire",
+                "status": "Enabled",
+                "filter": {},
+                "expiration": {"days": expire_after_days},
+            }
+        )
+    return rules
