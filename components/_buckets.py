@@ -115,3 +115,37 @@ def lifecycle_rules(expire_after_days: int | None, noncurrent_days: int) -> list
             }
         )
     return rules
+
+
+def log_access(
+    name: str, bucket: aws.s3.Bucket, *, opts: pulumi.ResourceOptions, days: int = 365
+) -> aws.s3.Bucket:
+    """Keeps the bucket's server access logs, in a bucket of their own, for so many days."""
+    logs = private_bucket(name, expire_after_days=days, opts=opts)
+    policy = bucket_policy(name, logs, [log_delivery(logs.arn, bucket.arn)])
+    aws.s3.BucketLogging(
+        name,
+        bucket=bucket.id,
+        target_bucket=logs.id,
+        target_prefix="access/",
+        opts=pulumi.ResourceOptions(parent=bucket, depends_on=[policy]),
+    )
+    return logs
+
+
+def log_delivery(target_arn: pulumi.Input[str], source_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """Lets S3 write the access logs of one bucket of this account into another.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
+    return {
+        "Sid": "AccessLogs",
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": pulumi.Output.concat(target_arn, "/*"),
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": source_arn},
+            "StringEquals": {"aws:SourceAccount": aws.get_caller_identity_output().account_id},
+        },
+    }
