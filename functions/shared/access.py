@@ -1,0 +1,90 @@
+"""Who may do what: rules as data, and ownership of the private types. Denied is the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from functions.shared.errors import FhirError, quote
+from functions.shared.identity import Identity
+from functions.shared.resources import RESOURCE_TYPES
+
+Operation = Literal[
+    "create", "read", "vread", "update", "patch", "delete", "history", "search", "erase", "reindex",
+    "export",
+]  # fmt: skip
+
+PRIVATE_TYPES = frozenset({"Binary", "DocumentReference", "Consent"})
+"""Seen and changed by their owner only, whatever the group; `admin` excepted."""
+
+_FINANCIAL = """
+    Account ChargeItem ChargeItemDefinition Claim ClaimResponse Contract Coverage
+    CoverageEligibilityRequest CoverageEligibilityResponse EnrollmentRequest EnrollmentResponse
+    ExplanationOfBenefit InsurancePlan Invoice PaymentNotice PaymentReconciliation
+"""
+FINANCIAL_TYPES = frozenset(_FINANCIAL.split())
+"""The financial types of FHIR Works' default rules."""
+
+_ALL: frozenset[Operation] = frozenset(get_args(Operation))
+_READ: frozenset[Operation] = frozenset({"read", "vread", "search"})
+_CARE: frozenset[Operation] = _ALL - {"erase", "reindex", "export"}
+
+# What describes a challenge: its study, its participants' groups and organisations, its metrics.
+_CHALLENGE_TYPES = frozenset(
+    {"Endpoint", "Group", "Library", "Measure", "MeasureReport", "Organization", "ResearchStudy"}
+)
+
+Rules = Mapping[str, tuple[tuple[frozenset[Operation], frozenset[str]], ...]]
+
+RULES: Rules = {
+    "practitioner": ((_CARE, RESOURCE_TYPES),),
+    "non-practitioner": ((_READ, FINANCIAL_TYPES),),
+    "auditor": ((_READ, frozenset({"Patient"})),),
+    "data-owner": ((_CARE, PRIVATE_TYPES),),
+    "challenge-host": ((_CARE, _CHALLENGE_TYPES | PRIVATE_TYPES),),
+    "admin": ((_ALL, RESOURCE_TYPES),),
+}
+"""Group -> (operations, resource types) it may do. A user in several groups has them all."""
+
+
+def _allowed(rules: Rules) -> dict[tuple[str, Operation], frozenset[str]]:
+    return {
+        (group, operation): frozenset().union(*(types for ops, types in pairs if operation in ops))
+        for group, pairs in rules.items()
+        for operation in _ALL
+    }
+
+
+_ALLOWED = _allowed(RULES)
+
+
+def require(identity: Identity, operation: Operation, resource_type: str) -> None:
+    """403 unless a group of the user may do the operation on the type."""
+    if not any(
+        resource_type in _ALLOWED.get((group, operation), frozenset()) for group in identity.groups
+    ):
+        raise FhirError(
+            403, "forbidden", f"Your groups don't allow {operation} on {quote(resource_type)}."
+        )
+
+
+def require_owner(identity: Identity, resource_type: str, owner: str) -> None:
+    """403 on a private resource of somebody else."""
+    if (
+        resource_type in PRIVATE_TYPES
+        and not sees_all_owners(identity)
+        and (not owner or owner != identity.subject)
+    ):
+        raise FhirError(403, "forbidden", f"This {resource_type} belongs to another user.")
+
+
+def readable_types(identity: Identity, operation: Operation = "search") -> frozenset[str]:
+    """The types that a user may search (or do another operation on)."""
+    return frozenset().union(
+        *(_ALLOWED.get((group, operation), frozenset()) for group in identity.groups)
+    )
+
+
+def sees_all_owners(identity: Identity) -> bool:
+    """Whether ownership of private types doesn't matter for this user."""
+    return "admin" in identity.groups

@@ -1,0 +1,211 @@
+"""HTTP: API Gateway's proxy events (REST, version 1) to requests, and responses back to events."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from functions.shared.errors import FhirError, of_service, operation_outcome
+from functions.shared.log import logger
+from functions.shared.resources import parse, serialise
+
+FHIR_JSON = "application/fhir+json"
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""A Lambda event holds 6 MB, in which a JSON string is escaped."""
+
+_EXPOSED_HEADERS = "ETag, Last-Modified, Location, Retry-After, X-Request-Id"
+_JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
+_SERVED = frozenset({*_JSON_TYPES, "*/*", "application/*", "text/*"})
+_FORMATS = frozenset({*_JSON_TYPES, "json"})
+_HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:]{2,39}\](:\d{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. `log` collects members of the request's log line."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+    body: bytes
+    base_url: str
+    request_id: str
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def fhir(
+    status: int, resource: Mapping[str, Any] | bytes, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A response with a resource, or with the bytes of one."""
+    body = resource if isinstance(resource, bytes) else serialise(resource)
+    return Response(status, body, {"Content-Type": FHIR_JSON, **(headers or {})})
+
+
+def respond(
+    event: dict[str, Any], context: object, route: Callable[[Request], Response]
+) -> dict[str, Any]:
+    """Answers an event with what `route` returns; an exception becomes an OperationOutcome."""
+    started = time.perf_counter()
+    log: dict[str, Any] = {}
+    try:
+        response = route(request_of(event, log))
+    except FhirError as error:
+        response = _failure(error, log)
+    except Exception as error:
+        known = of_service(error)
+        if known is None:
+            logger.exception("fault", extra={"fields": {"request": _request_id(event)}})
+            known = FhirError(500, "exception", "The server failed; the fault was recorded.")
+        response = _failure(known, log)
+    head = event.get("httpMethod") == "HEAD"
+    logger.info(
+        "request",
+        extra={
+            "fields": {
+                "method": event.get("httpMethod"),
+                "route": event.get("resource"),
+                "status": response.status,
+                "ms": round((time.perf_counter() - started) * 1000, 1),
+                "request": _request_id(event),
+                **log,
+            }
+        },
+    )
+    return {
+        "statusCode": response.status,
+        "headers": {
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": _request_id(event),
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
+            **response.headers,
+        },
+        "body": "" if head else response.body.decode(),
+        "isBase64Encoded": False,
+    }
+
+
+def request_of(event: dict[str, Any], log: dict[str, Any] | None = None) -> Request:
+    """The request in an event. 400 and 413 for what can't be one."""
+    headers = _headers(event)
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        try:
+            data = base64.b64decode(body, validate=True)
+        except (binascii.Error, ValueError):
+            raise FhirError(400, "structure", "The body isn't valid base64.") from None
+    else:
+        data = body.encode("utf-8", "surrogatepass")  # parsing refuses what isn't UTF-8
+    if len(data) > MAX_BODY_BYTES:
+        raise FhirError(413, "too-long", f"A body has at most {MAX_BODY_BYTES} bytes.")
+    path = unquote(event.get("path") or "/")
+    query = tuple((name, value) for name, values in _query(event).items() for value in values)
+    for text in (path, *(part for pair in query for part in pair)):
+        if not _is_text(text):
+            raise FhirError(400, "value", "The URL isn't valid UTF-8.")
+    return Request(
+        method=event.get("httpMethod", "GET"),
+        path=path,
+        query=query,
+        headers=headers,
+        body=data,
+        base_url=_base_url(event, headers),
+        request_id=_request_id(event),
+        log={} if log is None else log,
+    )
+
+
+def resource_of(request: Request) -> dict[str, Any]:
+    """The JSON object in a request's body. 415 for another content type, 400 for no JSON."""
+    media_type = _media_type(request.headers.get("content-type", FHIR_JSON))
+    if media_type not in _JSON_TYPES:
+        raise FhirError(415, "not-supported", f"Send the body as {FHIR_JSON}.")
+    if not request.body:
+        raise FhirError(400, "required", "The request needs a body.")
+    return parse(request.body)
+
+
+def negotiate(request: Request) -> None:
+    """406 unless the client takes JSON. `_format` overrides Accept, as the specification says."""
+    wanted = [value for name, value in request.query if name == "_format"]
+    if wanted:
+        # '+' in a query means a blank, yet few clients escape it.
+        served = _media_type(wanted[-1].replace(" ", "+")) in _FORMATS
+    else:
+        accept = request.headers.get("accept", "").strip()
+        served = not accept or any(map(_is_served, accept.split(",")))
+    if not served:
+        raise FhirError(406, "not-supported", f"Only {FHIR_JSON} is served.")
+
+
+def _is_served(media_range: str) -> bool:
+    name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    if name not in _SERVED:
+        return False
+    values = dict(p.split("=", 1) for p in parameters if "=" in p)
+    if values.get("fhirversion", "4.0") not in ("4.0", "4.0.1"):
+        return False
+    return re.fullmatch(r"0(\.0*)?", values.get("q", "1")) is None
+
+
+def _media_type(value: str) -> str:
+    return value.split(";", 1)[0].strip().lower()
+
+
+def _failure(error: FhirError, log: dict[str, Any]) -> Response:
+    log["code"] = error.issues[0].code
+    return fhir(error.status, operation_outcome(error), error.headers)
+
+
+def _headers(event: dict[str, Any]) -> dict[str, str]:
+    several = event.get("multiValueHeaders") or {}
+    single = event.get("headers") or {}
+    return {name.lower(): value for name, value in single.items()} | {
+        name.lower(): ", ".join(values) for name, values in several.items() if values
+    }
+
+
+def _query(event: dict[str, Any]) -> dict[str, list[str]]:
+    several = event.get("multiValueQueryStringParameters")
+    if several is not None:
+        return several
+    return {name: [value] for name, value in (event.get("queryStringParameters") or {}).items()}
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def _request_id(event: dict[str, Any]) -> str:
+    return (event.get("requestContext") or {}).get("requestId", "")
+
+
+def _base_url(event: dict[str, Any], headers: Mapping[str, str]) -> str:
+    """The API's public address: the host that the client used, and what precedes the path there."""
+    context = event.get("requestContext") or {}
+    full, path = context.get("path") or "", event.get("path") or ""
+    prefix = full.removesuffix(path).rstrip("/") if path else full
+    local = os.environ.get("AWS_ENDPOINT_URL")
+    if local:  # an emulator: one host for all of AWS, and the API's id in the path
+        return f"{local.rstrip('/')}/_aws/execute-api/{context.get('apiId', '')}{prefix}"
+    host = headers.get("x-forwarded-host") or headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        host = context.get("domainName", "localhost")
+    return f"{headers.get('x-forwarded-proto', 'https').split(',')[0].strip()}://{host}{prefix}"

@@ -1,0 +1,310 @@
+"""The store: an append-only log of versions in DynamoDB, large bodies in S3.
+
+An item is one version and never changes. Writers don't lock: a write of version n+1 has the
+condition that nobody wrote it yet. It carries a nonce, so that a retry whose first answer was lost
+knows its own item.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import secrets
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from functions.shared import errors
+from functions.shared.errors import FhirError
+from functions.shared.log import logger
+
+OVERFLOW_BYTES = 300_000
+"""Compressed bodies above this go to S3. An item holds 400 kB with its attributes' names."""
+
+SHARDS = 8
+"""Partitions of the change index per type."""
+
+_CONFLICT_TRIES = 5
+_BATCH = 100  # keys of a BatchGetItem: AWS's limit
+
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    tcp_keepalive=True,
+    max_pool_connections=16,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a resource. `body` is the JSON as served; empty for a tombstone."""
+
+    pk: str
+    version: int
+    body: bytes
+    owner: str
+    updated: str
+    deleted: bool = False
+    erased: bool = False
+    nonce: str = ""
+    dataset: str = ""
+
+
+class Stale(FhirError):
+    """Version n+1 can't be appended, since n isn't the latest version (412)."""
+
+    def __init__(self) -> None:
+        super().__init__(412, "conflict", "The resource has another version meanwhile.")
+
+
+class ActionRefused(FhirError):
+    """The condition of `also[index]` failed; `item` is what it found (empty unless asked for)."""
+
+    def __init__(self, index: int, item: dict[str, Any]) -> None:
+        super().__init__(409, "conflict", "The request conflicts with the state of another record.")
+        self.index = index
+        self.item = item
+
+
+@cache
+def dynamodb() -> Any:
+    """The process's client. Handlers call this while they start, when Lambda gives most CPU."""
+    return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def s3() -> Any:
+    return boto3.client("s3", config=_CONFIG)
+
+
+def latest(pk: str) -> Version | None:
+    """The newest version, tombstones included; strongly consistent."""
+    items = dynamodb().query(
+        TableName=os.environ["TABLE_NAME"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": pk}},
+        ConsistentRead=True,
+        ScanIndexForward=False,
+        Limit=1,
+    )["Items"]
+    return version_of(items[0]) if items else None
+
+
+def read(pk: str, version: int) -> Version | None:
+    """One version, strongly consistent."""
+    item = (
+        dynamodb()
+        .get_item(TableName=os.environ["TABLE_NAME"], Key=_key(pk, version), ConsistentRead=True)
+        .get("Item")
+    )
+    return version_of(item) if item else None
+
+
+def read_many(keys: Sequence[tuple[str, int]]) -> list[Version]:
+    """Many versions in the order of their keys; what doesn't exist is left out."""
+    wanted = list(dict.fromkeys(keys))
+    items: dict[tuple[str, int], dict[str, Any]] = {}
+    table = os.environ["TABLE_NAME"]
+    for start in range(0, len(wanted), _BATCH):
+        request = {
+            table: {
+                "Keys": [_key(pk, version) for pk, version in wanted[start : start + _BATCH]],
+                "ConsistentRead": True,
+            }
+        }
+        while request:
+            answer = dynamodb().batch_get_item(RequestItems=request)
+            for item in answer["Responses"].get(table, []):
+                items[item["pk"]["S"], int(item["version"]["N"])] = item
+            # Bytes beyond 16 MB or the capacity: DynamoDB answers in part and names the rest.
+            request = answer.get("UnprocessedKeys") or {}
+    return [version_of(items[key]) for key in wanted if key in items]
+
+
+def create(version: Version, also: Sequence[dict[str, Any]] = ()) -> None:
+    """Writes version 1; 409 when the id is taken. `also`: more actions of the same transaction."""
+    version = _with_nonce(version)
+    item = item_of(version)
+    put = _put(item)
+    try:
+        if also:
+            _transact([{"Put": put}, *also], version.nonce, own=0)
+        else:
+            dynamodb().put_item(**put)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        if not _is_own(error.response.get("Item"), version.nonce):
+            _discard(item)
+            raise FhirError(409, "duplicate", "A resource with this id exists.") from None
+    except _Refused as refused:
+        _discard(item)
+        if refused.index == 0:
+            raise FhirError(409, "duplicate", "A resource with this id exists.") from None
+        raise ActionRefused(refused.index - 1, refused.item) from None
+    except FhirError:
+        _discard(item)
+        raise
+
+
+def append(version: Version, also: Sequence[dict[str, Any]] = (), *, revive: bool = False) -> None:
+    """Writes version n+1 on version n, in one transaction.
+
+    412 (`Stale`) when n isn't the latest version; 410 when n is a tombstone, unless `revive`; 409
+    when other transactions kept it busy.
+    """
+    version = _with_nonce(version)
+    item = item_of(version)
+    alive = "attribute_exists(pk) AND attribute_not_exists(erased)"
+    check = {
+        "TableName": os.environ["TABLE_NAME"],
+        "Key": _key(version.pk, version.version - 1),
+        "ConditionExpression": alive if revive else f"{alive} AND attribute_not_exists(deleted)",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    put = _put(item)
+    try:
+        _transact([{"Put": put}, {"ConditionCheck": check}, *also], version.nonce, own=0)
+    except _Refused as refused:
+        _discard(item)
+        if refused.index >= 2:
+            raise ActionRefused(refused.index - 2, refused.item) from None
+        if refused.index == 1 and refused.item:
+            raise FhirError(410, "deleted", "The resource was deleted.") from None
+        raise Stale from None
+    except FhirError:
+        _discard(item)
+        raise
+
+
+def item_of(version: Version) -> dict[str, Any]:
+    """The DynamoDB item of a version. A large body is put into the overflow bucket first."""
+    item: dict[str, Any] = {
+        **_key(version.pk, version.version),
+        "updated": {"S": version.updated},
+        "nonce": {"S": version.nonce},
+        "shard": {"S": shard_of(version.pk)},
+    }
+    item |= {
+        name: {"S": value}
+        for name, value in (("owner", version.owner), ("dataset", version.dataset))
+        if value
+    }
+    item |= {
+        name: {"BOOL": True}
+        for name, value in (("deleted", version.deleted), ("erased", version.erased))
+        if value
+    }
+    if not version.body:
+        return item
+    packed = zlib.compress(version.body)
+    if len(packed) <= OVERFLOW_BYTES:
+        return {**item, "body": {"B": packed}}
+    key = f"{version.pk}/{version.version}-{version.nonce}"
+    s3().put_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=key, Body=packed)
+    return {**item, "overflow": {"S": key}}
+
+
+def version_of(item: dict[str, Any]) -> Version:
+    """The version in an item, as DynamoDB's API or a stream event (bytes in base64) gives it."""
+    packed = item.get("body", {}).get("B", b"")
+    if isinstance(packed, str):
+        packed = base64.b64decode(packed)
+    if "overflow" in item:
+        packed = (
+            s3()
+            .get_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=item["overflow"]["S"])["Body"]
+            .read()
+        )
+    return Version(
+        pk=item["pk"]["S"],
+        version=int(item["version"]["N"]),
+        body=zlib.decompress(packed) if packed else b"",
+        owner=item.get("owner", {}).get("S", ""),
+        updated=item["updated"]["S"],
+        deleted=item.get("deleted", {}).get("BOOL", False),
+        erased=item.get("erased", {}).get("BOOL", False),
+        nonce=item.get("nonce", {}).get("S", ""),
+        dataset=item.get("dataset", {}).get("S", ""),
+    )
+
+
+def shard_of(pk: str) -> str:
+    """The partition of the change index that lists the resource."""
+    return f"{pk.partition('/')[0]}#{zlib.crc32(pk.encode()) % SHARDS}"
+
+
+class _Refused(Exception):
+    """A transaction's first failed condition."""
+
+    def __init__(self, index: int, item: dict[str, Any]) -> None:
+        super().__init__(index)
+        self.index = index
+        self.item = item
+
+
+def _transact(actions: list[dict[str, Any]], nonce: str, own: int) -> None:
+    """One transaction; `own` is the index of the action whose item carries the nonce."""
+    for attempt in range(_CONFLICT_TRIES):
+        try:
+            dynamodb().transact_write_items(TransactItems=actions, ClientRequestToken=nonce)
+            return
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            reasons = error.response.get("CancellationReasons", [])
+            if _is_own(reasons[own].get("Item") if reasons else None, nonce):
+                return
+            for index, reason in enumerate(reasons):
+                if reason.get("Code") == "ConditionalCheckFailed":
+                    raise _Refused(index, reason.get("Item", {})) from None
+            codes = {reason.get("Code") for reason in reasons} - {"None", None}
+            if codes - {"TransactionConflict"}:
+                raise _of_reasons(codes, error) from None
+        time.sleep(random.uniform(0.01, 0.02 * 2**attempt))  # noqa: S311
+    raise FhirError(409, "conflict", "Other requests are changing the same resource; try again.")
+
+
+def _of_reasons(codes: set[Any], error: ClientError) -> Exception:
+    throttled = codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}
+    return errors.throttled() if throttled else error
+
+
+def _key(pk: str, version: int) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "version": {"N": str(version)}}
+
+
+def _put(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "TableName": os.environ["TABLE_NAME"],
+        "Item": item,
+        "ConditionExpression": "attribute_not_exists(pk)",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _with_nonce(version: Version) -> Version:
+    return version if version.nonce else replace(version, nonce=secrets.token_hex(12))
+
+
+def _is_own(item: dict[str, Any] | None, nonce: str) -> bool:
+    return bool(item) and item.get("nonce", {}).get("S") == nonce
+
+
+def _discard(item: dict[str, Any]) -> None:
+    """Removes the body of an item that certainly wasn't written."""
+    if "overflow" not in item:
+        return
+    try:
+        s3().delete_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=item["overflow"]["S"])
+    except Exception as error:
+        logger.warning("overflow kept", extra={"fields": {"error": type(error).__name__}})
