@@ -1,11 +1,19 @@
 """Graph tests use `tests.graph.strict`; the machine's own AWS settings must not reach them."""
 
+from collections.abc import Iterator
+
 import pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_ambient_aws() -> None:
+def no_ambient_aws() -> Iterator[None]:
     """Keep the SDK from reading a profile or region of whoever runs the tests."""
-    patch = pytest.MonkeyPatch()
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG"):
-        patch.delenv(name, raising=False)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The SDK warns on import about resources that only it uses."""
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:pulumi_aws")

@@ -26,6 +26,7 @@ import yaml
 from pulumi import _types
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.config import set_all_config
+from pulumi.runtime.stack import Stack
 
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"  # str(Output) raises instead of lying
 
@@ -119,8 +120,8 @@ class Graph:
     outputs: Mapping[str, Any]
     """Stack outputs (`pulumi.export`); `pulumi.output.Unknown` where unknown."""
     secret_outputs: frozenset[str]
-    registered_outputs: frozenset[str]
-    """URNs of the components that called `register_outputs`."""
+    registered_outputs: Mapping[str, Mapping[str, Any]]
+    """By URN, what each component gave to `register_outputs`."""
     result: Any = field(default=None, compare=False)
     """What the program returned."""
 
@@ -161,7 +162,7 @@ class StrictMonitor(mocks.MockMonitor):
     def __init__(self, answers: mocks.Mocks) -> None:
         super().__init__(answers)
         self.registrations: dict[str, Registration] = {}
-        self.registered_outputs: set[str] = set()
+        self.registered_outputs: dict[str, Mapping[str, Any]] = {}
         self._lock = threading.Lock()
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
@@ -198,7 +199,9 @@ class StrictMonitor(mocks.MockMonitor):
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         with self._lock:
-            self.registered_outputs.add(request.urn)
+            self.registered_outputs[request.urn] = plain(
+                rpc.deserialize_properties(request.outputs, keep_unknowns=True)
+            )
         return super().RegisterResourceOutputs(request)
 
 
@@ -215,10 +218,10 @@ class Answers(mocks.Mocks):
             return None, dict(args.inputs)
         return f"{args.name}-id", computed(args.typ, args.name) | args.inputs
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         if args.token not in CALLS:
             raise GraphError(f"no answer for {args.token}: add it to CALLS")
-        return dict(args.args) | dict(CALLS[args.token]), None
+        return dict(args.args) | dict(CALLS[args.token]), []
 
 
 def plain(value: Any) -> Any:
@@ -306,7 +309,7 @@ def _evaluate(
     result: list[Any] = []
 
     async def collect() -> None:
-        root = typing.cast("pulumi.runtime.Stack", settings.get_root_resource())
+        root = typing.cast("Stack", settings.get_root_resource())
         for name, value in root.outputs.items():
             output = pulumi.Output.from_input(value)
             outputs[name] = await output.future(with_unknowns=True)
@@ -322,7 +325,7 @@ def _evaluate(
         resources=monitor.registrations,
         outputs=outputs,
         secret_outputs=frozenset(secret),
-        registered_outputs=frozenset(monitor.registered_outputs),
+        registered_outputs=monitor.registered_outputs,
         result=result[0],
     )
 

@@ -1,0 +1,162 @@
+"""Web application firewalls: AWS managed rules, rate limits, logs without credentials."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+# Rules of the core rule set that FHIR traffic sets off rightly: resources are larger than 8 kB and
+# carry narrative in XHTML.
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+BODY_RULES = {
+    "SizeRestrictions_BODY": "awswaf:managed:aws:core-rule-set:SizeRestrictions_Body",
+    "CrossSiteScripting_BODY": "awswaf:managed:aws:core-rule-set:CrossSiteScripting_Body",
+}
+RATE_WINDOW_SECONDS = 300
+SENSITIVE_HEADERS = ("authorization", "cookie", "x-api-key", "x-origin-secret")
+
+Rule = Mapping[str, Any]
+
+
+class Scope(Enum):
+    """What a firewall stands in front of."""
+
+    EDGE = "CLOUDFRONT"
+    REGION = "REGIONAL"
+
+
+def baseline_rules(api_paths: Sequence[str], rate_limit: int) -> list[Rule]:
+    """Reputation, core and bad-input rules, and requests per address and five minutes.
+
+    Paths that start with one of `api_paths` may carry large bodies with markup.
+    """
+    return [
+        _rule("rate", 0, {"rate_based_statement": _rate(rate_limit)}, block=True),
+        _managed("AWSManagedRulesAmazonIpReputationList", 1),
+        _managed("AWSManagedRulesKnownBadInputsRuleSet", 2),
+        _managed("AWSManagedRulesCommonRuleSet", 3, counted=tuple(BODY_RULES)),
+        _rule("body-rules-outside-api", 4, _labelled_outside(api_paths), block=True),
+    ]
+
+
+def secret_header_rule(header: str, accepted: pulumi.Input[Sequence[str]]) -> Rule:
+    """Blocks every request whose header is none of the accepted values."""
+
+    def statement(values: Sequence[str]) -> Mapping[str, Any]:
+        matches = [
+            _match(value, "EXACTLY", {"single_header": {"name": header}}) for value in values
+        ]
+        any_match = matches[0] if len(matches) == 1 else {"or_statement": {"statements": matches}}
+        return {"not_statement": {"statements": [any_match]}}
+
+    return _rule(
+        "secret-header", 0, pulumi.Output.from_input(accepted).apply(statement), block=True
+    )
+
+
+def web_acl(
+    name: str,
+    *,
+    scope: Scope,
+    rules: Sequence[Rule],
+    key_arn: pulumi.Input[str],
+    retention_days: int,
+    region: str | None = None,
+    opts: pulumi.ResourceOptions,
+) -> aws.wafv2.WebAcl:
+    """A firewall that lets through what no rule blocks, and logs to CloudWatch.
+
+    Credentials and query strings, which may name patients, are redacted.
+    """
+    acl = aws.wafv2.WebAcl(
+        name,
+        scope=scope.value,
+        default_action={"allow": {}},
+        rules=rules,  # type: ignore[arg-type]
+        visibility_config=_visibility(name),
+        region=region,
+        opts=opts,
+    )
+    child = pulumi.ResourceOptions(parent=acl)
+    group = aws.cloudwatch.LogGroup(
+        name,
+        # WAF only logs to groups of this prefix.
+        # https://docs.aws.amazon.com/waf/latest/developerguide/logging-cw-logs.html
+        name_prefix=f"aws-waf-logs-{name}-",
+        kms_key_id=key_arn,
+        retention_in_days=retention_days,
+        region=region,
+        opts=child,
+    )
+    aws.wafv2.WebAclLoggingConfiguration(
+        name,
+        resource_arn=acl.arn,
+        log_destination_configs=[group.arn],
+        redacted_fields=[
+            {"query_string": {}},
+            *({"single_header": {"name": header}} for header in SENSITIVE_HEADERS),
+        ],
+        region=region,
+        opts=child,
+    )
+    return acl
+
+
+def _rule(name: str, priority: int, statement: Any, *, block: bool = False) -> Rule:
+    action: Mapping[str, Any] = (
+        {"action": {"block": {}}} if block else {"override_action": {"none": {}}}
+    )
+    return {
+        "name": name,
+        "priority": priority,
+        "statement": statement,
+        "visibility_config": _visibility(name),
+        **action,
+    }
+
+
+def _managed(group: str, priority: int, counted: Sequence[str] = ()) -> Rule:
+    overrides = [{"name": rule, "action_to_use": {"count": {}}} for rule in counted]
+    statement = {"vendor_name": "AWS", "name": group, "rule_action_overrides": overrides}
+    return _rule(group, priority, {"managed_rule_group_statement": statement})
+
+
+def _rate(limit: int) -> Mapping[str, Any]:
+    return {
+        "aggregate_key_type": "IP",
+        "evaluation_window_sec": RATE_WINDOW_SECONDS,
+        "limit": limit,
+    }
+
+
+def _labelled_outside(paths: Sequence[str]) -> Mapping[str, Any]:
+    """Requests that a counted body rule labelled, on any other path."""
+    labels = [
+        {"label_match_statement": {"scope": "LABEL", "key": label}} for label in BODY_RULES.values()
+    ]
+    outside = [
+        {"not_statement": {"statements": [_match(path, "STARTS_WITH", {"uri_path": {}})]}}
+        for path in paths
+    ]
+    return {"and_statement": {"statements": [{"or_statement": {"statements": labels}}, *outside]}}
+
+
+def _match(value: str, constraint: str, field: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "byte_match_statement": {
+            "search_string": value,
+            "positional_constraint": constraint,
+            "field_to_match": field,
+            "text_transformations": [{"priority": 0, "type": "NONE"}],
+        }
+    }
+
+
+def _visibility(name: str) -> Any:
+    return {
+        "cloudwatch_metrics_enabled": True,
+        "metric_name": name,
+        "sampled_requests_enabled": False,
+    }

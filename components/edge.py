@@ -1,0 +1,316 @@
+"""Edge: the one public address, with the portal and the API behind it."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_random as random
+
+from components._access_log import access_log
+from components._keys import encryption_key, log_statement
+from components._portal import portal_bucket, security_headers, serve
+from components._web_acl import Scope, baseline_rules, web_acl
+
+PORTAL = Path(__file__).parent.parent / "portal"
+ORIGIN_SECRET_HEADER = "x-origin-secret"  # noqa: S105 the header's name, not the secret
+STAGE = "api"
+GLOBAL_REGION = "us-east-1"
+"""Where CloudFront's firewall and log delivery live, whatever the stack's region."""
+
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
+CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-origin-request-policies.html
+ALL_VIEWER_EXCEPT_HOST_HEADER = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+
+ALL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+# The API builds its links from the address that the viewer used; a viewer can't forge it.
+FORWARD_HOST = """\
+function handler(event) {
+  event.request.headers["x-forwarded-host"] = { value: event.request.headers.host.value };
+  return event.request;
+}
+"""
+
+
+class PriceClass(Enum):
+    """Which CloudFront locations serve."""
+
+    ALL = "PriceClass_All"
+    EUROPE_AMERICA_ASIA = "PriceClass_200"
+    EUROPE_AMERICA = "PriceClass_100"
+
+
+class EdgeDomainArgs(TypedDict):
+    name: str
+    """Host name, e.g. `ai4h.example.org`. Its DNS record must point to the distribution."""
+    certificate_arn: pulumi.Input[str]
+    """ACM certificate for the name, in us-east-1."""
+
+
+class EdgeArgs(TypedDict):
+    domain: NotRequired[EdgeDomainArgs]
+    """Own host name. Default: the distribution's, with CloudFront's certificate (TLS 1.0 floor)."""
+    price_class: NotRequired[PriceClass]
+    """Default: Europe and North America."""
+    rate_limit: NotRequired[int]
+    """Requests per client address and five minutes before the firewall blocks. Default: 2,000."""
+    origin_secret_version: NotRequired[int]
+    """Counts up to rotate the secret between edge and API. Default: 1."""
+    portal_path: NotRequired[str]
+    """Directory with the portal's files. Default: the one of this project."""
+    log_retention_days: NotRequired[int]
+    """How long access and firewall logs are kept, in days. Default: 365."""
+
+
+class Edge(pulumi.ComponentResource):
+    """CloudFront with a firewall: `/api` and below goes to a REST API, the rest to the portal.
+
+    Creates: distribution, web ACL with logs, security headers, private portal bucket with its
+    files and access logs, an empty regional REST API, and the secret by which the API's stage
+    knows requests that came through here.
+    """
+
+    portal_url: pulumi.Output[str]
+    """Public address, without trailing slash."""
+    api_url: pulumi.Output[str]
+    """Public base address of the API."""
+    rest_api_id: pulumi.Output[str]
+    """The REST API, without methods; deploy it to a stage named `api`."""
+    root_resource_id: pulumi.Output[str]
+    """The REST API's root resource."""
+    portal_bucket: pulumi.Output[str]
+    """Name of the bucket that holds the portal's files."""
+    origin_secret_arn: pulumi.Output[str]
+    """Secret `{"current", "next", "previous"}`: values of the header `x-origin-secret`."""
+
+    def __init__(
+        self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ai4h:index:Edge", name, {}, opts)
+        self._name = name
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._region = aws.get_region_output().region
+        self._account = aws.get_caller_identity_output().account_id
+        retention = int(args.get("log_retention_days", 365))
+        domain = args.get("domain")
+
+        key = self._key()
+        version = int(args.get("origin_secret_version", 1))
+        secret, self.origin_secret_arn = self._origin_secret(version, key)
+        bucket = portal_bucket(
+            f"{name}-portal",
+            Path(args.get("portal_path", PORTAL)),
+            key_arn=key.arn,
+            log_retention_days=retention,
+            opts=self._child,
+        )
+        api = aws.apigateway.RestApi(
+            f"{name}-api",
+            description=f"FHIR API of {pulumi.get_project()} ({pulumi.get_stack()})",
+            endpoint_configuration={"types": "REGIONAL"},
+            minimum_compression_size="1024",
+            opts=self._child,
+        )
+        global_key = encryption_key(
+            f"{name}-global-logs",
+            f"Edge logs of {name}",
+            statements=[log_statement(GLOBAL_REGION)],
+            region=GLOBAL_REGION,
+            opts=self._child,
+        )
+        firewall = web_acl(
+            f"{name}-firewall",
+            scope=Scope.EDGE,
+            rules=baseline_rules([f"/{STAGE}"], int(args.get("rate_limit", 2000))),
+            key_arn=global_key.arn,
+            retention_days=retention,
+            region=GLOBAL_REGION,
+            opts=self._child,
+        )
+        distribution = self._distribution(
+            bucket, api, firewall, secret, domain, args.get("price_class")
+        )
+        access_log(
+            f"{name}-access",
+            distribution,
+            key_arn=global_key.arn,
+            retention_days=retention,
+            region=GLOBAL_REGION,
+        )
+        serve(f"{name}-portal", bucket, distribution.arn)
+
+        host = (
+            distribution.domain_name if domain is None else pulumi.Output.from_input(domain["name"])
+        )
+        self.portal_url = pulumi.Output.concat("https://", host)
+        self.api_url = pulumi.Output.concat(self.portal_url, "/", STAGE)
+        self.rest_api_id = api.id
+        self.root_resource_id = api.root_resource_id
+        self.portal_bucket = bucket.bucket
+        self.register_outputs(
+            {
+                "portal_url": self.portal_url,
+                "api_url": self.api_url,
+                "rest_api_id": self.rest_api_id,
+                "root_resource_id": self.root_resource_id,
+                "portal_bucket": self.portal_bucket,
+                "origin_secret_arn": self.origin_secret_arn,
+            }
+        )
+
+    def _key(self) -> aws.kms.Key:
+        # Any distribution of this account, since this one needs the bucket and so the key first;
+        # the bucket's policy names the one distribution that may read.
+        distributions = pulumi.Output.concat(
+            "arn:",
+            aws.get_partition_output().partition,
+            ":cloudfront::",
+            self._account,
+            ":distribution/*",
+        )
+        return encryption_key(
+            f"{self._name}-key",
+            f"Portal and origin secret of {self._name}",
+            statements=[
+                {
+                    "Sid": "CloudFront",
+                    "Effect": "Allow",
+                    "Principal": {"Service": "cloudfront.amazonaws.com"},
+                    "Action": "kms:Decrypt",
+                    "Resource": "*",
+                    "Condition": {"ArnLike": {"aws:SourceArn": distributions}},
+                }
+            ],
+            opts=self._child,
+        )
+
+    def _origin_secret(
+        self, version: int, key: aws.kms.Key
+    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """The value that CloudFront sends now, and the ARN of the secret once it has a value.
+
+        The next value is accepted before CloudFront sends it and the previous one after, so that
+        no order of the two updates refuses a request.
+        """
+        numbers = {"previous": version - 1, "current": version, "next": version + 1}
+        values = {
+            role: random.RandomPassword(
+                f"{self._name}-origin-secret-{number}", length=48, special=False, opts=self._child
+            ).result
+            for role, number in numbers.items()
+            if number > 0
+        }
+        secret = aws.secretsmanager.Secret(
+            f"{self._name}-origin-secret",
+            description="Header by which the API knows requests that came through CloudFront",
+            kms_key_id=key.arn,
+            opts=self._child,
+        )
+        stored = aws.secretsmanager.SecretVersion(
+            f"{self._name}-origin-secret",
+            secret_id=secret.id,
+            secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(values)),
+            opts=self._child,
+        )
+        return values["current"], pulumi.Output.all(secret.arn, stored.id).apply(
+            lambda both: both[0]
+        )
+
+    def _distribution(
+        self,
+        bucket: aws.s3.Bucket,
+        api: aws.apigateway.RestApi,
+        firewall: aws.wafv2.WebAcl,
+        origin_secret: pulumi.Output[str],
+        domain: EdgeDomainArgs | None,
+        price_class: PriceClass | None,
+    ) -> aws.cloudfront.Distribution:
+        name, child = self._name, self._child
+        access = aws.cloudfront.OriginAccessControl(
+            f"{name}-portal",
+            origin_access_control_origin_type="s3",
+            signing_behavior="always",
+            signing_protocol="sigv4",
+            opts=child,
+        )
+        forward_host = aws.cloudfront.Function(
+            f"{name}-forward-host", runtime="cloudfront-js-2.0", code=FORWARD_HOST, opts=child
+        )
+        headers = aws.cloudfront.ResponseHeadersPolicy(
+            f"{name}-headers",
+            security_headers_config=self._region.apply(security_headers),
+            opts=child,
+        )
+        api_behaviour: Any = {
+            "target_origin_id": "api",
+            "viewer_protocol_policy": "https-only",
+            "allowed_methods": ALL_METHODS,
+            "cached_methods": ["GET", "HEAD"],
+            "cache_policy_id": CACHING_DISABLED,
+            "origin_request_policy_id": ALL_VIEWER_EXCEPT_HOST_HEADER,
+            "response_headers_policy_id": headers.id,
+            "function_associations": [
+                {"event_type": "viewer-request", "function_arn": forward_host.arn}
+            ],
+        }
+        api_host = pulumi.Output.concat(api.id, ".execute-api.", self._region, ".amazonaws.com")
+        return aws.cloudfront.Distribution(
+            f"{name}-distribution",
+            comment=f"{pulumi.get_project()} ({pulumi.get_stack()})",
+            enabled=True,
+            is_ipv6_enabled=True,
+            http_version="http2and3",
+            price_class=(price_class or PriceClass.EUROPE_AMERICA).value,
+            default_root_object="index.html",
+            aliases=[domain["name"]] if domain else [],
+            web_acl_id=firewall.arn,
+            origins=[
+                {
+                    "origin_id": "portal",
+                    "domain_name": bucket.bucket_regional_domain_name,
+                    "origin_access_control_id": access.id,
+                },
+                {
+                    "origin_id": "api",
+                    # The stage has the name of the path, so that `/api/x` needs no rewriting.
+                    "domain_name": api_host,
+                    "custom_headers": [{"name": ORIGIN_SECRET_HEADER, "value": origin_secret}],
+                    "custom_origin_config": {
+                        "http_port": 80,
+                        "https_port": 443,
+                        "origin_protocol_policy": "https-only",
+                        "origin_ssl_protocols": ["TLSv1.2"],
+                    },
+                },
+            ],
+            default_cache_behavior={
+                "target_origin_id": "portal",
+                "viewer_protocol_policy": "redirect-to-https",
+                "allowed_methods": ["GET", "HEAD", "OPTIONS"],
+                "cached_methods": ["GET", "HEAD"],
+                "cache_policy_id": CACHING_OPTIMIZED,
+                "response_headers_policy_id": headers.id,
+                "compress": True,
+            },
+            ordered_cache_behaviors=[
+                api_behaviour | {"path_pattern": f"/{STAGE}"},
+                api_behaviour | {"path_pattern": f"/{STAGE}/*"},
+            ],
+            restrictions={"geo_restriction": {"restriction_type": "none"}},
+            viewer_certificate=viewer_certificate(domain),
+            opts=child,
+        )
+
+
+def viewer_certificate(domain: EdgeDomainArgs | None) -> Any:
+    """Own certificate with TLS 1.2 as the floor, or CloudFront's, whose floor can't be set."""
+    if domain is None:
+        return {"cloudfront_default_certificate": True}
+    return {
+        "acm_certificate_arn": domain["certificate_arn"],
+        "minimum_protocol_version": "TLSv1.2_2021",
+        "ssl_support_method": "sni-only",
+    }

@@ -1,0 +1,174 @@
+"""Edge: distribution, firewall, portal and origin secret."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.edge import PORTAL, Edge, EdgeArgs, PriceClass
+from tests.graph.strict import Graph, Registration, evaluate
+
+BUCKET = "aws:s3/bucket:Bucket"
+DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+FULL: EdgeArgs = {
+    "domain": {
+        "name": "ai4h.example.org",
+        "certificate_arn": "arn:aws:acm:us-east-1:1:certificate/1",
+    },
+    "price_class": PriceClass.ALL,
+    "origin_secret_version": 3,
+}
+
+
+def build(args: EdgeArgs, preview: bool = False) -> Graph:
+    return evaluate(lambda: Edge("edge", args), preview=preview)
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return build({})
+
+
+@pytest.mark.parametrize("args", [{}, FULL], ids=["defaults", "full"])
+def test_same_resources_in_preview_and_update(args: EdgeArgs) -> None:
+    preview, update = build(args, preview=True), build(args)
+    assert preview.urns == update.urns
+    component = update.one("ai4h:index:Edge")
+    assert all(r.parent in update.resources for r in update if r is not component)
+    assert component.urn in update.registered_outputs
+
+
+def outputs(graph: Graph) -> Mapping[str, Any]:
+    return graph.registered_outputs[graph.one("ai4h:index:Edge").urn]
+
+
+def test_addresses(graph: Graph) -> None:
+    assert outputs(graph)["portal_url"] == "https://edge-distribution-domainName"
+    assert outputs(build(FULL))["api_url"] == "https://ai4h.example.org/api"
+
+
+def test_api_paths_go_to_the_stage_uncached(graph: Graph) -> None:
+    inputs = graph.one(DISTRIBUTION).inputs
+    behaviours = {b["pathPattern"]: b for b in inputs["orderedCacheBehaviors"]}
+    assert set(behaviours) == {"/api", "/api/*"}
+    origins = {origin["originId"]: origin for origin in inputs["origins"]}
+    for behaviour in behaviours.values():
+        assert origins[behaviour["targetOriginId"]]["domainName"] == (
+            "edge-api-id.execute-api.eu-central-1.amazonaws.com"
+        )
+        assert "DELETE" in behaviour["allowedMethods"]
+        assert behaviour["cachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+    assert "originPath" not in origins["api"]
+    assert origins["api"]["customHeaders"][0]["name"] == "x-origin-secret"
+    assert "customErrorResponses" not in inputs, "they would also replace the API's answers"
+
+
+def test_certificate_sets_the_tls_floor(graph: Graph) -> None:
+    assert graph.one(DISTRIBUTION).inputs["viewerCertificate"]["cloudfrontDefaultCertificate"]
+    own = build(FULL).one(DISTRIBUTION).inputs
+    assert own["viewerCertificate"]["minimumProtocolVersion"] == "TLSv1.2_2021"
+    assert own["aliases"] == ["ai4h.example.org"]
+    assert own["priceClass"] == "PriceClass_All"
+
+
+def test_firewall_lives_in_the_global_region_and_logs_there(graph: Graph) -> None:
+    acl = graph.one("aws:wafv2/webAcl:WebAcl")
+    assert acl.inputs["scope"] == "CLOUDFRONT"
+    logging = graph.one("aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration")
+    groups = graph.all("aws:cloudwatch/logGroup:LogGroup")
+    assert {r.inputs["region"] for r in (acl, logging, *groups)} == {"us-east-1"}
+    assert any(r.inputs["namePrefix"].startswith("aws-waf-logs-") for r in groups)
+    redacted = logging.inputs["redactedFields"]
+    assert {"queryString": {}} in redacted
+    assert {"singleHeader": {"name": "authorization"}} in redacted
+
+
+def test_large_marked_up_bodies_pass_on_api_paths_only(graph: Graph) -> None:
+    rules = {r["name"]: r for r in graph.one("aws:wafv2/webAcl:WebAcl").inputs["rules"]}
+    core = rules["AWSManagedRulesCommonRuleSet"]["statement"]["managedRuleGroupStatement"]
+    counted = {o["name"] for o in core["ruleActionOverrides"]}
+    assert counted == {"SizeRestrictions_BODY", "CrossSiteScripting_BODY"}
+    elsewhere = rules["body-rules-outside-api"]
+    assert elsewhere["action"] == {"block": {}}
+    labels, outside = elsewhere["statement"]["andStatement"]["statements"]
+    assert len(labels["orStatement"]["statements"]) == 2
+    path = outside["notStatement"]["statements"][0]["byteMatchStatement"]
+    assert (path["searchString"], path["positionalConstraint"]) == ("/api", "STARTS_WITH")
+    assert len({rule["priority"] for rule in rules.values()}) == len(rules)
+
+
+def policy(graph: Graph, name: str) -> list[dict[str, Any]]:
+    return json.loads(graph.one("aws:s3/bucketPolicy:BucketPolicy", name).inputs["policy"])[
+        "Statement"
+    ]
+
+
+def test_portal_is_readable_by_this_distribution_only(graph: Graph) -> None:
+    deny, allow = policy(graph, "edge-portal")
+    assert deny["Effect"] == "Deny"
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert allow["Action"] == "s3:GetObject"
+    assert "distribution" in allow["Condition"]["StringEquals"]["aws:SourceArn"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["PublicAccessBlock", "OwnershipControls", "Versioning", "ServerSideEncryptionConfiguration"],
+)
+def test_every_bucket_is_closed(graph: Graph, kind: str) -> None:
+    token = f"aws:s3/bucket{kind}:Bucket{kind}"
+    assert {r.parent for r in graph.all(token)} == {r.urn for r in graph.all(BUCKET)}
+
+
+def test_portal_files_have_their_content_type(graph: Graph) -> None:
+    files = {r.inputs["key"]: r for r in graph.all("aws:s3/bucketObjectv2:BucketObjectv2")}
+    assert set(files) == {p.name for p in PORTAL.iterdir()}
+    assert files["index.html"].inputs["contentType"] == "text/html"
+    assert files["style.css"].inputs["contentType"] == "text/css"
+    page = (PORTAL / "index.html").read_text()
+    assert "<style" not in page, "the content security policy refuses inline styles"
+    assert "onclick" not in page
+
+
+def test_portal_of_another_project(tmp_path: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "logo.svg").write_text("<svg/>")
+    made = build({"portal_path": str(tmp_path)}).one("aws:s3/bucketObjectv2:BucketObjectv2")
+    assert made.inputs["key"] == "assets/logo.svg"
+    assert made.inputs["contentType"] == "image/svg+xml"
+
+
+def secrets(graph: Graph) -> list[str]:
+    return [r.name for r in graph.all("random:index/randomPassword:RandomPassword")]
+
+
+def secret_arn(graph: Graph) -> str:
+    secret = graph.one("aws:secretsmanager/secret:Secret")
+    return f"arn:aws:secretsmanager:eu-central-1:111122223333:{secret.name}/arn"
+
+
+def test_rotation_keeps_the_neighbouring_secrets(graph: Graph) -> None:
+    assert secrets(graph) == ["edge-origin-secret-1", "edge-origin-secret-2"]
+    rotated = build(FULL)
+    assert secrets(rotated) == [f"edge-origin-secret-{number}" for number in (2, 3, 4)]
+    version: Registration = rotated.one("aws:secretsmanager/secretVersion:SecretVersion")
+    assert "secretString" in version.secrets
+    assert set(json.loads(version.inputs["secretString"])) == {"previous", "current", "next"}
+    assert outputs(rotated)["origin_secret_arn"] == secret_arn(rotated)
+
+
+def test_headers(graph: Graph) -> None:
+    headers = graph.one("aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy")
+    config = headers.inputs["securityHeadersConfig"]
+    policy = config["contentSecurityPolicy"]["contentSecurityPolicy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert config["strictTransportSecurity"]["accessControlMaxAgeSec"] >= 31536000
+
+
+def test_access_log_holds_no_query(graph: Graph) -> None:
+    fields = graph.one("aws:cloudwatch/logDelivery:LogDelivery").inputs["recordFields"]
+    assert "c-ip" in fields
+    assert not {"cs-uri-query", "cs(Cookie)", "cs(Referer)"} & set(fields)
