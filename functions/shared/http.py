@@ -208,4 +208,5 @@ def _base_url(event: dict[str, Any], headers: Mapping[str, str]) -> str:
     host = headers.get("x-forwarded-host") or headers.get("host", "")
     if not _HOST.fullmatch(host):
         host = context.get("domainName", "localhost")
-    return f"{headers.get('x-forwarded-proto', 'https').split(',')[0].strip()}://{host}{prefix}"
+    scheme = "http" if headers.get("x-forwarded-proto") == "http" else "https"
+    return f"{scheme}://{host}{prefix}"
