@@ -49,7 +49,7 @@ def secret_header_rule(header: str, accepted: pulumi.Input[Sequence[str]]) -> Ru
             _match(value, "EXACTLY", {"single_header": {"name": header}}) for value in values
         ]
         any_match = matches[0] if len(matches) == 1 else {"or_statement": {"statements": matches}}
-        return {"not_statement": {"statements": [any_match]}}
+        return {"not_statement": {"statement": any_match}}
 
     return _rule(
         "secret-header", 0, pulumi.Output.from_input(accepted).apply(statement), block=True
@@ -137,7 +137,7 @@ def _labelled_outside(paths: Sequence[str]) -> Mapping[str, Any]:
         {"label_match_statement": {"scope": "LABEL", "key": label}} for label in BODY_RULES.values()
     ]
     outside = [
-        {"not_statement": {"statements": [_match(path, "STARTS_WITH", {"uri_path": {}})]}}
+        {"not_statement": {"statement": _match(path, "STARTS_WITH", {"uri_path": {}})}}
         for path in paths
     ]
     return {"and_statement": {"statements": [{"or_statement": {"statements": labels}}, *outside]}}

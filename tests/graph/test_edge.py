@@ -94,7 +94,7 @@ def test_large_marked_up_bodies_pass_on_api_paths_only(graph: Graph) -> None:
     assert elsewhere["action"] == {"block": {}}
     labels, outside = elsewhere["statement"]["andStatement"]["statements"]
     assert len(labels["orStatement"]["statements"]) == 2
-    path = outside["notStatement"]["statements"][0]["byteMatchStatement"]
+    path = outside["notStatement"]["statement"]["byteMatchStatement"]
     assert (path["searchString"], path["positionalConstraint"]) == ("/api", "STARTS_WITH")
     assert len({rule["priority"] for rule in rules.values()}) == len(rules)
 
