@@ -1,0 +1,208 @@
+"""The dataset bucket: presigned URLs, and the objects behind them. Owns the S3 client.
+
+A URL is signed by botocore (SigV4) for one key that the server made. All that was declared is among
+the signed headers, so S3 itself refuses other bytes. S3 also refuses `x-amz-*` headers that aren't
+signed: a client can't weaken the bucket's default encryption, set an ACL or a storage class.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+URL_SECONDS = 300
+"""Life of a presigned URL: it must be *used* within that time; a transfer may go on beyond."""
+
+_CHUNK = 1024 * 1024
+_CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA1")
+
+
+@dataclass(frozen=True)
+class PutTicket:
+    """A presigned PUT: the URL, the headers that must be sent with it, and when it ends."""
+
+    url: str
+    headers: Mapping[str, str]
+    expires: str
+
+
+@dataclass(frozen=True)
+class GetTicket:
+    """A presigned GET and when it ends."""
+
+    url: str
+    expires: str
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What S3 says of one object version."""
+
+    size: int
+    content_type: str
+    etag: str
+    sha256: str | None
+    checksum: str | None
+
+
+@cache
+def s3() -> Any:
+    """The process's client. Handlers call this while they start, when Lambda gives most CPU."""
+    emulated = "AWS_ENDPOINT_URL_S3" in os.environ or "AWS_ENDPOINT_URL" in os.environ
+    return boto3.client(
+        "s3",
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=1,
+            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            # Only declared checksums: a default one would be signed, and no client knew its value.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={
+                "addressing_style": "path" if emulated else "virtual",
+                "us_east_1_regional_endpoint": "regional",
+            },
+        ),
+    )
+
+
+def presign_put(key: str, content_type: str, size: int | None, sha256: str | None) -> PutTicket:
+    """A URL that writes `key` once: an existing object is never replaced (412)."""
+    headers = {"Content-Type": content_type, "If-None-Match": "*"}
+    parameters: dict[str, Any] = {"ContentType": content_type, "IfNoneMatch": "*"}
+    if size is not None:
+        headers["Content-Length"] = str(size)
+        parameters["ContentLength"] = size
+    if sha256 is not None:
+        headers["x-amz-checksum-sha256"] = sha256
+        parameters["ChecksumSHA256"] = sha256
+    expires = _expiry()
+    return PutTicket(_presign("put_object", key, parameters), headers, expires)
+
+
+def presign_get(key: str, s3_version: str | None, content_type: str, disposition: str) -> GetTicket:
+    """A URL that reads exactly the object version that was verified, under its declared type."""
+    parameters = _version(s3_version) | {
+        "ResponseContentType": content_type,
+        "ResponseContentDisposition": disposition,
+        "ResponseCacheControl": "private, no-store",
+    }
+    expires = _expiry()
+    return GetTicket(_presign("get_object", key, parameters), expires)
+
+
+def put(key: str, content: bytes, content_type: str, sha256: str) -> str | None:
+    """Stores small content under a key that doesn't exist yet; its S3 version id."""
+    answer = s3().put_object(
+        Bucket=_bucket(),
+        Key=key,
+        Body=content,
+        ContentType=content_type,
+        ChecksumSHA256=sha256,
+        IfNoneMatch="*",
+    )
+    return answer.get("VersionId")
+
+
+def head(key: str, s3_version: str | None) -> StoredObject | None:
+    """What S3 keeps of an object version; None when there is none."""
+    try:
+        answer = s3().head_object(**_object(key, s3_version), ChecksumMode="ENABLED")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise
+    checksums = (
+        f"{algorithm}:{answer[f'Checksum{algorithm}']}"
+        for algorithm in _CHECKSUMS
+        if f"Checksum{algorithm}" in answer
+    )
+    return StoredObject(
+        size=answer["ContentLength"],
+        content_type=answer.get("ContentType", ""),
+        etag=answer["ETag"],
+        # A composite ("digest of digests-parts") isn't the digest of the object.
+        sha256=None if "-" in answer.get("ChecksumSHA256", "-") else answer["ChecksumSHA256"],
+        checksum=next(checksums, None),
+    )
+
+
+def stream(key: str, s3_version: str | None) -> Iterator[bytes]:
+    """An object's bytes in pieces of at most 1 MiB."""
+    with s3().get_object(**_object(key, s3_version))["Body"] as body:
+        yield from body.iter_chunks(_CHUNK)
+
+
+def first_bytes(key: str, s3_version: str | None, count: int) -> bytes:
+    """At most `count` first bytes of an object that isn't empty."""
+    answer = s3().get_object(**_object(key, s3_version), Range=f"bytes=0-{count - 1}")
+    with answer["Body"] as body:
+        return body.read()
+
+
+def remove(key: str, s3_version: str | None) -> None:
+    """Removes one object version for good."""
+    s3().delete_object(**_object(key, s3_version))
+
+
+def hide(key: str) -> None:
+    """Puts a delete marker over an object: unreadable by its key, though not lost."""
+    s3().delete_object(Bucket=_bucket(), Key=key)
+
+
+def erase(prefix: str) -> int:
+    """Removes every version and delete marker under a prefix; how many there were.
+
+    S3 lists and deletes at most 1,000 at a time, so it goes page by page.
+    """
+    erased = 0
+    for page in (
+        s3().get_paginator("list_object_versions").paginate(Bucket=_bucket(), Prefix=prefix)
+    ):
+        doomed = [
+            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+            for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        ]
+        if not doomed:
+            continue
+        answer = s3().delete_objects(Bucket=_bucket(), Delete={"Objects": doomed, "Quiet": True})
+        if answer.get("Errors"):
+            raise RuntimeError(f"S3 kept {len(answer['Errors'])} object versions")
+        erased += len(doomed)
+    return erased
+
+
+def _bucket() -> str:
+    return os.environ["BUCKET_NAME"]
+
+
+def _presign(operation: str, key: str, parameters: Mapping[str, Any]) -> str:
+    return s3().generate_presigned_url(
+        operation,
+        Params={"Bucket": _bucket(), "Key": key, **parameters},
+        ExpiresIn=URL_SECONDS,
+    )
+
+
+def _expiry() -> str:
+    """Taken before signing, so that the promise is never longer than the signature."""
+    moment = datetime.fromtimestamp(int(time.time()) + URL_SECONDS, UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _object(key: str, s3_version: str | None) -> dict[str, Any]:
+    return {"Bucket": _bucket(), "Key": key, **_version(s3_version)}
+
+
+def _version(s3_version: str | None) -> dict[str, Any]:
+    return {"VersionId": s3_version} if s3_version else {}

@@ -1,0 +1,37 @@
+"""Entry point for S3's ObjectCreated events: each object that arrived is verified.
+
+Lambda repeats an event whose handling raises, and keeps it in the failure queue in the end. Events
+may come twice, late or out of order: handling one again changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote_plus
+
+from functions.shared.log import configure, fault, logger
+from functions.shared.store import dynamodb
+from functions.uploads import bucket
+from functions.uploads.verification import arrived
+
+configure()
+dynamodb()
+bucket.s3()
+
+
+def handler(event: dict[str, Any], context: object) -> None:
+    """Verifies every object of the event, then raises if one of them couldn't be decided."""
+    failures: list[Exception] = []
+    for record in event.get("Records", ()):  # S3's test event, sent at set-up, has none
+        key = unquote_plus(record["s3"]["object"]["key"])
+        fields: dict[str, Any] = {"key": key}
+        try:
+            upload = arrived(key, record["s3"]["object"].get("versionId"))
+        except Exception as error:
+            failures.append(error)
+            fields |= fault(type(error), error.__traceback__)
+        else:
+            fields |= {"status": upload.status, "reason": upload.reason} if upload else {}
+        logger.info("object created", extra={"fields": fields})
+    if failures:
+        raise failures[0]

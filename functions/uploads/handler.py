@@ -1,0 +1,234 @@
+"""Entry point of the uploads function: /Binary, its versions and its operations.
+
+Search and history of Binary belong to functions.api.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate
+
+from functions.shared import headers
+from functions.shared.access import require
+from functions.shared.errors import FhirError
+from functions.shared.http import Request, Response, fhir, negotiate, resource_of, respond
+from functions.shared.identity import Identity, authenticate
+from functions.shared.log import configure
+from functions.shared.resources import serialise
+from functions.shared.store import Version, dynamodb
+from functions.uploads import binary, bucket, members
+from functions.uploads.bucket import PutTicket
+from functions.uploads.state import Upload
+
+configure()
+dynamodb()
+bucket.s3()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers one API Gateway event."""
+    return respond(event, context, _route)
+
+
+def _route(request: Request) -> Response:
+    identity = authenticate(request)
+    path = request.path.rstrip("/")
+    for pattern, methods in _ROUTES.items():
+        match = re.fullmatch(pattern, path)
+        if match is None:
+            continue
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in methods:
+            allowed = ", ".join(methods)
+            raise FhirError(405, "not-supported", f"Use {allowed}.", headers={"Allow": allowed})
+        return methods[method](request, identity, *match.groups())
+    raise FhirError(404, "not-found", "There is nothing at this address.")
+
+
+def _create(request: Request, identity: Identity) -> Response:
+    require(identity, "create", "Binary")
+    negotiate(request)
+    if "if-none-exist" in request.headers:
+        raise FhirError(400, "not-supported", "Binary has no conditional create.")
+    resource, declared = members.take(_binary_of(request), strict=_strict(request))
+    version, upload, put = binary.create(identity, resource, declared, request.base_url)
+    return _written(201, request, version, upload, put)
+
+
+def _read(request: Request, identity: Identity, binary_id: str) -> Response:
+    require(identity, "read", "Binary")
+    return _answer(request, *binary.read(identity, binary_id))
+
+
+def _vread(request: Request, identity: Identity, binary_id: str, number: str) -> Response:
+    require(identity, "vread", "Binary")
+    return _answer(request, *binary.read_version(identity, binary_id, int(number)))
+
+
+def _update(request: Request, identity: Identity, binary_id: str) -> Response:
+    require(identity, "update", "Binary")
+    negotiate(request)
+    sent = _binary_of(request)
+    if sent.get("id") != binary_id:
+        raise FhirError(
+            400, "invalid", "The id of the body isn't that of the URL.", expression=["Binary.id"]
+        )
+    resource, declared = members.take(sent, strict=_strict(request))
+    version, upload, put, revived = binary.update(
+        identity, binary_id, resource, declared, request.base_url, headers.if_match(request)
+    )
+    return _written(201 if revived else 200, request, version, upload, put)
+
+
+def _delete(request: Request, identity: Identity, binary_id: str) -> Response:
+    require(identity, "delete", "Binary")
+    tombstone = binary.delete(identity, binary_id, headers.if_match(request))
+    return Response(204, headers={"ETag": headers.etag(tombstone)} if tombstone else {})
+
+
+def _upload_status(request: Request, identity: Identity, binary_id: str) -> Response:
+    """The newest version's upload as plain JSON; `received` lists what has arrived."""
+    require(identity, "read", "Binary")
+    version, uploads = binary.read(identity, binary_id)
+    upload = _of(version, uploads)
+    if upload is None:
+        raise FhirError(404, "not-found", "This Binary has no upload.")
+    arrived = upload.received
+    status = {
+        "status": upload.status,
+        "version": str(version.version),
+        "contentType": upload.content_type,
+        "reason": upload.reason,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "received": [
+            _present(
+                {
+                    "number": 1,
+                    "size": arrived.size,
+                    "sha256": arrived.sha256,
+                    "checksum": arrived.checksum,
+                }
+            )
+        ]
+        if arrived
+        else [],
+    }
+    return Response(200, serialise(_present(status)), {"Content-Type": "application/json"})
+
+
+def _written(
+    status: int, request: Request, version: Version, upload: Upload, put: PutTicket | None
+) -> Response:
+    if put is None:
+        return _answer(request, version, [upload], status, written=True)
+    strict = _strict(request)
+    answer = _described(upload) | {
+        "presignedPutUrl": put.url,
+        "uploadHeaders": put.headers,
+        "expires": put.expires,
+    }
+    resource = members.put(binary.body(version), answer, strict=strict)
+    return fhir(status, resource, _headers(request, version, status))
+
+
+def _answer(
+    request: Request,
+    version: Version,
+    uploads: list[Upload],
+    status: int = 200,
+    *,
+    written: bool = False,
+) -> Response:
+    """A version with the newest available bytes among `uploads`, or a redirect to those bytes.
+
+    Never 304: the upload's state and the URL change without a new version.
+    """
+    upload = _of(version, uploads)
+    available = next((u for u in uploads if u.status == "available"), None)
+    get = binary.ticket(available) if available else None
+    if not written and _wants_bytes(request):
+        if get is None:
+            state = upload.status if upload else "unknown"
+            raise FhirError(404, "not-found", f"No bytes to read: the upload is {state}.")
+        return Response(302, headers={"Location": get.url})
+    answer: dict[str, Any] = _described(upload) if upload else {"uploadStatus": "expired"}
+    if get and available:
+        answer |= {
+            "presignedGetUrl": get.url,
+            "availableVersion": str(available.version),
+            "expires": get.expires,
+        }
+    resource = binary.body(version)
+    if upload and (data := binary.inline_data(upload)):
+        resource["data"] = data
+    resource = members.put(resource, answer, strict=_strict(request))
+    return fhir(status, resource, _headers(request, version, status))
+
+
+def _described(upload: Upload) -> dict[str, Any]:
+    """An upload's members: what is verified once bytes are available, what was declared before."""
+    known = upload.received or upload
+    return {
+        "uploadStatus": upload.status,
+        "reason": upload.reason,
+        "size": known.size,
+        "sha256": known.sha256,
+        "fileName": upload.file_name,
+    }
+
+
+def _of(version: Version, uploads: list[Upload]) -> Upload | None:
+    return next((u for u in uploads if u.version == version.version), None)
+
+
+def _headers(request: Request, version: Version, status: int) -> dict[str, str]:
+    location = f"{request.base_url}/{version.pk}/_history/{version.version}"
+    return headers.of_version(version) | ({"Location": location} if status == 201 else {})
+
+
+def _binary_of(request: Request) -> dict[str, Any]:
+    resource = resource_of(request)
+    if resource.get("resourceType") != "Binary":
+        raise FhirError(
+            400,
+            "structure",
+            "The body's resourceType must be Binary, as in the URL.",
+            expression=["Binary.resourceType"],
+        )
+    return resource
+
+
+def _strict(request: Request) -> bool:
+    return headers.preference(request, "handling") == "strict"
+
+
+def _wants_bytes(request: Request) -> bool:
+    """Whether an explicit Accept names other types than FHIR's: then the bytes are meant.
+
+    https://hl7.org/fhir/R4/binary.html#rest. 406 for FHIR in another format than JSON.
+    """
+    try:
+        negotiate(request)
+    except FhirError:
+        accept = request.headers.get("accept", "").lower()
+        if "application/fhir+" in accept or any(name == "_format" for name, _ in request.query):
+            raise
+        return True
+    return False
+
+
+def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+_Answer = Callable[Concatenate[Request, Identity, ...], Response]
+
+_ID = r"([A-Za-z0-9\-.]{1,64})"
+_ROUTES: Mapping[str, Mapping[str, _Answer]] = {
+    "/Binary": {"POST": _create},
+    f"/Binary/{_ID}": {"GET": _read, "PUT": _update, "DELETE": _delete},
+    rf"/Binary/{_ID}/_history/([1-9][0-9]{{0,14}})": {"GET": _vread},
+    rf"/Binary/{_ID}/\$upload-status": {"GET": _upload_status},
+}
