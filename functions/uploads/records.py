@@ -234,7 +234,7 @@ def _upload(item: Mapping[str, Any]) -> Upload:
     }
     return Upload(
         binary_id=fields.pop("pk").removeprefix("upload#"),
-        received=Received(**{"s3_version": None, "sha256": None} | received) if received else None,
+        received=Received(**received) if received else None,
         **fields,
     )
 

@@ -5,7 +5,7 @@
        |           +-----> rejected (reason)
        +-> expired                              any -> deleted
 
-Each state is entered at most once, so a change guarded by the state it leaves happens exactly once.
+Each state is entered at most once, so a change guarded by the state it leaves happens only once.
 `pending`, `verifying`: the bytes are awaited or checked. `available`: they are what was declared and
 can be read. `rejected`, `expired`, `deleted`: they are gone for good; a new version is the way on.
 """
@@ -28,9 +28,9 @@ class Received:
 
     size: int
     etag: str
-    s3_version: str | None
+    s3_version: str | None = None
     """S3's version id; None on a bucket without versioning."""
-    sha256: str | None
+    sha256: str | None = None
     """Base64, checked by S3 or computed here; None for large objects without a declared one."""
     checksum: str | None = None
     """S3's own checksum as `ALGORITHM:base64` where it keeps another one than SHA-256."""

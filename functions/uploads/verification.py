@@ -28,8 +28,8 @@ class _Mismatch(Exception):
 def arrived(key: str, s3_version: str | None) -> Upload | None:
     """Settles the upload whose bytes S3 reports under `key`; None if nobody registered it.
 
-    Bytes that are no verified upload don't stay: those of a refused or deleted upload and those that
-    would replace verified ones are removed; those that belong to no upload at all are hidden.
+    Bytes that are no verified upload don't stay: those of a refused or deleted upload and those
+    that would replace verified ones are removed; those that belong to no upload are hidden.
     """
     upload = _registered(key)
     if upload is None:
