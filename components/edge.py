@@ -79,6 +79,8 @@ class Edge(pulumi.ComponentResource):
     """Public base address of the API."""
     rest_api_id: pulumi.Output[str]
     """The REST API, without methods; deploy it to a stage named `api`."""
+    rest_api_name: pulumi.Output[str]
+    """The REST API's name, by which its metrics are found."""
     root_resource_id: pulumi.Output[str]
     """The REST API's root resource."""
     portal_bucket: pulumi.Output[str]
@@ -148,6 +150,7 @@ class Edge(pulumi.ComponentResource):
         self.portal_url = pulumi.Output.concat("https://", host)
         self.api_url = pulumi.Output.concat(self.portal_url, "/", STAGE)
         self.rest_api_id = api.id
+        self.rest_api_name = api.name
         self.root_resource_id = api.root_resource_id
         self.portal_bucket = bucket.bucket
         self.register_outputs(
@@ -155,6 +158,7 @@ class Edge(pulumi.ComponentResource):
                 "portal_url": self.portal_url,
                 "api_url": self.api_url,
                 "rest_api_id": self.rest_api_id,
+                "rest_api_name": self.rest_api_name,
                 "root_resource_id": self.root_resource_id,
                 "portal_bucket": self.portal_bucket,
                 "origin_secret_arn": self.origin_secret_arn,

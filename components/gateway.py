@@ -1,0 +1,328 @@
+"""Gateway: the REST API's doors: who may call which path, how often, and what is recorded."""
+
+import json
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components._api_metrics import alarms, dashboard
+from components._gateway_responses import gateway_responses
+from components._keys import encryption_key, log_statement
+from components._routes import Route, RouteTable, fingerprint, part
+from components._web_acl import Scope, baseline_rules, secret_header_rule, web_acl
+
+STAGE = "api"
+ORIGIN_SECRET_HEADER = "x-origin-secret"  # noqa: S105 the header's name, not the secret
+# The template of a path, not its query: queries may name patients. No header, so no token.
+ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "ip": "$context.identity.sourceIp",
+    "method": "$context.httpMethod",
+    "resource": "$context.resourcePath",
+    "path": "$context.path",
+    "status": "$context.status",
+    "bytes": "$context.responseLength",
+    "latency": "$context.responseLatency",
+    "integrationLatency": "$context.integrationLatency",
+    "subject": "$context.authorizer.claims.sub",
+    "apiKeyId": "$context.identity.apiKeyId",
+    "error": "$context.error.responseType",
+    "firewall": "$context.wafResponseCode",
+    "trace": "$context.xrayTraceId",
+}
+
+
+class GatewayThrottleArgs(TypedDict):
+    rate: NotRequired[float]
+    """Requests per second of one API key, sustained. Default: 50."""
+    burst: NotRequired[int]
+    """Requests of one API key at once. Default: 100."""
+    requests_per_day: NotRequired[int]
+    """Requests of one API key per day. Default: 500,000."""
+
+
+class GatewayArgs(TypedDict):
+    user_pool_arn: pulumi.Input[str]
+    """User pool whose ID tokens are accepted."""
+    routes: dict[str, pulumi.Input[str]]
+    """`"METHOD /path"` (or `ANY`) to the ARN of the function that serves it."""
+    public_routes: NotRequired[list[str]]
+    """Routes that need neither token nor API key. Default: `GET /metadata`."""
+    rest_api_id: NotRequired[pulumi.Input[str]]
+    """An empty REST API to use, together with the next two. Default: makes its own."""
+    rest_api_name: NotRequired[pulumi.Input[str]]
+    """The REST API's name, by which its metrics are found."""
+    root_resource_id: NotRequired[pulumi.Input[str]]
+    """The REST API's root resource."""
+    origin_secret_arn: NotRequired[pulumi.Input[str]]
+    """Secret, a string or a JSON object of strings: requests without one of them are refused."""
+    api_keys: NotRequired[list[str]]
+    """Names of API keys. Default: one, `default`."""
+    throttle: NotRequired[GatewayThrottleArgs]
+    """Limits per API key; the stage as a whole has ten times the rate and burst."""
+    alarm_topic_arn: NotRequired[pulumi.Input[str]]
+    """SNS topic for alarms. Default: alarms show in CloudWatch only."""
+    log_retention_days: NotRequired[int]
+    """How long access and firewall logs are kept, in days. Default: 365."""
+
+
+class Gateway(pulumi.ComponentResource):
+    """A REST API's stage: tokens and API keys checked, requests metered, filtered and logged.
+
+    Creates: authorizer, resources, methods, integrations, CORS answers, gateway responses as
+    OperationOutcome, deployment and stage, API keys with a usage plan, firewall, access log,
+    alarms and a dashboard; and a REST API when none is given.
+    """
+
+    stage_url: pulumi.Output[str]
+    """Address of the stage itself; with an origin secret, only the edge may use it."""
+    api_key_ids: pulumi.Output[dict[str, str]]
+    """Ids of the API keys by name."""
+    api_keys: pulumi.Output[dict[str, str]]
+    """Values of the API keys by name (secret)."""
+    usage_plan_id: pulumi.Output[str]
+    """The usage plan of all keys."""
+
+    def __init__(
+        self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ai4h:index:Gateway", name, {}, opts)
+        self._name = name
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._region = aws.get_region_output().region
+        self._retention = int(args.get("log_retention_days", 365))
+        functions = {Route.parse(text): arn for text, arn in args["routes"].items()}
+        public = [Route.parse(text) for text in args.get("public_routes", ["GET /metadata"])]
+
+        self._api_id, self._api_name, root_id = self._rest_api(args)
+        key = encryption_key(
+            f"{name}-logs",
+            f"Access and firewall logs of {name}",
+            statements=[log_statement(self._region)],
+            opts=self._child,
+        )
+        deployment = self._deployment(functions, public, root_id, args["user_pool_arn"])
+        throttle = args.get("throttle", {})
+        stage = self._stage(deployment, key, throttle)
+        self._permissions(functions)
+        self._firewall(stage, key, args.get("origin_secret_arn"))
+        keys = self._api_keys(args.get("api_keys", ["default"]))
+        plan = self._usage_plan(stage, keys, throttle)
+        alarms(name, self._api_name, STAGE, args.get("alarm_topic_arn"), self._child)
+        dashboard(name, self._api_name, STAGE, self._region, self._child)
+
+        self.stage_url = pulumi.Output.concat(
+            "https://", self._api_id, ".execute-api.", self._region, ".amazonaws.com/", STAGE
+        )
+        self.api_key_ids = pulumi.Output.all(**{label: item.id for label, item in keys.items()})
+        self.api_keys = pulumi.Output.secret(
+            pulumi.Output.all(**{label: item.value for label, item in keys.items()})
+        )
+        self.usage_plan_id = plan.id
+        self.register_outputs(
+            {
+                "stage_url": self.stage_url,
+                "api_key_ids": self.api_key_ids,
+                "api_keys": self.api_keys,
+                "usage_plan_id": self.usage_plan_id,
+            }
+        )
+
+    def _rest_api(
+        self, args: GatewayArgs
+    ) -> tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]]:
+        """Id, name and root resource of the REST API."""
+        given = [args.get(key) for key in ("rest_api_id", "rest_api_name", "root_resource_id")]
+        api_id, api_name, root_id = given
+        if api_id is not None and api_name is not None and root_id is not None:
+            return api_id, api_name, root_id
+        if any(value is not None for value in given):
+            raise ValueError("rest_api_id, rest_api_name and root_resource_id go together")
+        api = aws.apigateway.RestApi(
+            f"{self._name}-api",
+            description=f"FHIR API of {pulumi.get_project()} ({pulumi.get_stack()})",
+            endpoint_configuration={"types": "REGIONAL"},
+            minimum_compression_size="1024",
+            opts=self._child,
+        )
+        return api.id, api.name, api.root_resource_id
+
+    def _deployment(
+        self,
+        functions: Mapping[Route, pulumi.Input[str]],
+        public: list[Route],
+        root_id: pulumi.Input[str],
+        user_pool_arn: pulumi.Input[str],
+    ) -> aws.apigateway.Deployment:
+        authorizer = part(
+            aws.apigateway.Authorizer,
+            f"{self._name}-users",
+            self._child,
+            rest_api=self._api_id,
+            type="COGNITO_USER_POOLS",
+            provider_arns=[user_pool_arn],
+            identity_source="method.request.header.Authorization",
+        )
+        validator = part(
+            aws.apigateway.RequestValidator,
+            f"{self._name}-parameters",
+            self._child,
+            rest_api=self._api_id,
+            validate_request_parameters=True,
+        )
+        table = RouteTable(
+            name=self._name,
+            rest_api_id=self._api_id,
+            root_resource_id=root_id,
+            authorizer_id=authorizer.resource.id,
+            validator_id=validator.resource.id,
+            opts=self._child,
+        )
+        uris = {route: self._invocation_uri(arn) for route, arn in functions.items()}
+        parts = [
+            authorizer,
+            validator,
+            *table.build(uris, public),
+            *gateway_responses(self._name, self._api_id, self._child),
+        ]
+        return aws.apigateway.Deployment(
+            f"{self._name}-deployment",
+            rest_api=self._api_id,
+            triggers={"configuration": fingerprint(parts)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[item.resource for item in parts]),
+        )
+
+    def _invocation_uri(self, function_arn: pulumi.Input[str]) -> pulumi.Output[str]:
+        return pulumi.Output.concat(
+            *("arn:", aws.get_partition_output().partition, ":apigateway:", self._region),
+            *(":lambda:path/2015-03-31/functions/", function_arn, "/invocations"),
+        )
+
+    def _permissions(self, functions: Mapping[Route, pulumi.Input[str]]) -> None:
+        """The gateway may call each function for its own routes only."""
+        stage_arn = pulumi.Output.concat(
+            *("arn:", aws.get_partition_output().partition, ":execute-api:", self._region, ":"),
+            *(aws.get_caller_identity_output().account_id, ":", self._api_id, "/", STAGE),
+        )
+        for route, arn in functions.items():
+            aws.lambda_.Permission(
+                f"{self._name}-{route.label}",
+                action="lambda:InvokeFunction",
+                principal="apigateway.amazonaws.com",
+                function=arn,
+                source_arn=pulumi.Output.concat(stage_arn, "/", route.arn_suffix),
+                opts=self._child,
+            )
+
+    def _stage(
+        self,
+        deployment: aws.apigateway.Deployment,
+        key: aws.kms.Key,
+        throttle: GatewayThrottleArgs,
+    ) -> aws.apigateway.Stage:
+        access = aws.cloudwatch.LogGroup(
+            f"{self._name}-access",
+            kms_key_id=key.arn,
+            retention_in_days=self._retention,
+            opts=self._child,
+        )
+        # API Gateway would make this group itself, unencrypted and kept forever.
+        errors = aws.cloudwatch.LogGroup(
+            f"{self._name}-errors",
+            name=pulumi.Output.concat("API-Gateway-Execution-Logs_", self._api_id, "/", STAGE),
+            kms_key_id=key.arn,
+            retention_in_days=self._retention,
+            opts=self._child,
+        )
+        stage = aws.apigateway.Stage(
+            f"{self._name}-stage",
+            rest_api=self._api_id,
+            deployment=deployment.id,
+            stage_name=STAGE,
+            access_log_settings={
+                "destination_arn": access.arn,
+                "format": json.dumps(ACCESS_LOG, separators=(",", ":")),
+            },
+            xray_tracing_enabled=True,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[errors]),
+        )
+        aws.apigateway.MethodSettings(
+            f"{self._name}-settings",
+            rest_api=self._api_id,
+            stage_name=stage.stage_name,
+            method_path="*/*",
+            settings={
+                "logging_level": "ERROR",
+                "data_trace_enabled": False,
+                "metrics_enabled": True,
+                "throttling_rate_limit": 10 * throttle.get("rate", 50),
+                "throttling_burst_limit": 10 * int(throttle.get("burst", 100)),
+            },
+            opts=self._child,
+        )
+        return stage
+
+    def _firewall(
+        self,
+        stage: aws.apigateway.Stage,
+        key: aws.kms.Key,
+        origin_secret_arn: pulumi.Input[str] | None,
+    ) -> None:
+        """Behind an edge, the secret tells its requests; without one, the stage is the edge."""
+        if origin_secret_arn is None:
+            rules = baseline_rules([f"/{STAGE}"], rate_limit=2000)
+        else:
+            secret = aws.secretsmanager.get_secret_version_output(secret_id=origin_secret_arn)
+            rules = [secret_header_rule(ORIGIN_SECRET_HEADER, secret.secret_string)]
+        acl = web_acl(
+            f"{self._name}-firewall",
+            scope=Scope.REGION,
+            rules=rules,
+            key_arn=key.arn,
+            retention_days=self._retention,
+            opts=self._child,
+        )
+        aws.wafv2.WebAclAssociation(
+            f"{self._name}-firewall",
+            resource_arn=stage.arn,
+            web_acl_arn=acl.arn,
+            opts=self._child,
+        )
+
+    def _api_keys(self, labels: list[str]) -> dict[str, aws.apigateway.ApiKey]:
+        return {
+            label: aws.apigateway.ApiKey(f"{self._name}-key-{label}", opts=self._child)
+            for label in labels
+        }
+
+    def _usage_plan(
+        self,
+        stage: aws.apigateway.Stage,
+        keys: Mapping[str, aws.apigateway.ApiKey],
+        throttle: GatewayThrottleArgs,
+    ) -> aws.apigateway.UsagePlan:
+        plan = aws.apigateway.UsagePlan(
+            f"{self._name}-plan",
+            api_stages=[{"api_id": self._api_id, "stage": stage.stage_name}],
+            throttle_settings={
+                "rate_limit": throttle.get("rate", 50),
+                "burst_limit": int(throttle.get("burst", 100)),
+            },
+            quota_settings={
+                "limit": int(throttle.get("requests_per_day", 500_000)),
+                "period": "DAY",
+            },
+            opts=self._child,
+        )
+        for label, key in keys.items():
+            aws.apigateway.UsagePlanKey(
+                f"{self._name}-key-{label}",
+                usage_plan_id=plan.id,
+                key_id=key.id,
+                key_type="API_KEY",
+                opts=self._child,
+            )
+        return plan
