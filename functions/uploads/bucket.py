@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +24,7 @@ URL_SECONDS = 300
 """Life of a presigned URL: it must be *used* within that time; a transfer may go on beyond."""
 
 _CHUNK = 1024 * 1024
+_PAGE = 1000
 _CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA1")
 
 
@@ -139,14 +141,14 @@ def head(key: str, s3_version: str | None) -> StoredObject | None:
 
 def stream(key: str, s3_version: str | None) -> Iterator[bytes]:
     """An object's bytes in pieces of at most 1 MiB."""
-    with s3().get_object(**_object(key, s3_version))["Body"] as body:
+    with closing(s3().get_object(**_object(key, s3_version))["Body"]) as body:
         yield from body.iter_chunks(_CHUNK)
 
 
 def first_bytes(key: str, s3_version: str | None, count: int) -> bytes:
     """At most `count` first bytes of an object that isn't empty."""
     answer = s3().get_object(**_object(key, s3_version), Range=f"bytes=0-{count - 1}")
-    with answer["Body"] as body:
+    with closing(answer["Body"]) as body:
         return body.read()
 
 
@@ -163,23 +165,24 @@ def hide(key: str) -> None:
 def erase(prefix: str) -> int:
     """Removes every version and delete marker under a prefix; how many there were.
 
-    S3 lists and deletes at most 1,000 at a time, so it goes page by page.
+    S3 lists and deletes at most 1,000 at a time. Each round lists from the start again, since a
+    marker may name a version that the last round removed.
     """
     erased = 0
-    for page in (
-        s3().get_paginator("list_object_versions").paginate(Bucket=_bucket(), Prefix=prefix)
-    ):
-        doomed = [
-            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
-            for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-        ]
-        if not doomed:
-            continue
+    while doomed := _versions(prefix):
         answer = s3().delete_objects(Bucket=_bucket(), Delete={"Objects": doomed, "Quiet": True})
         if answer.get("Errors"):
             raise RuntimeError(f"S3 kept {len(answer['Errors'])} object versions")
         erased += len(doomed)
     return erased
+
+
+def _versions(prefix: str) -> list[dict[str, str]]:
+    page = s3().list_object_versions(Bucket=_bucket(), Prefix=prefix, MaxKeys=_PAGE)
+    return [
+        {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+        for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+    ]
 
 
 def _bucket() -> str:

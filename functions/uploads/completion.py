@@ -30,8 +30,9 @@ def handler(event: dict[str, Any], context: object) -> None:
         except Exception as error:
             failures.append(error)
             fields |= fault(type(error), error.__traceback__)
+            logger.error("object not verified", extra={"fields": fields})
         else:
             fields |= {"status": upload.status, "reason": upload.reason} if upload else {}
-        logger.info("object created", extra={"fields": fields})
+            logger.info("object created", extra={"fields": fields})
     if failures:
         raise failures[0]

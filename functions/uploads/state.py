@@ -5,9 +5,9 @@
        |           +-----> rejected (reason)
        +-> expired                              any -> deleted
 
-Each state is entered at most once, so a change guarded by the state it leaves happens only once.
-`pending`, `verifying`: the bytes are awaited or checked. `available`: they are what was declared and
-can be read. `rejected`, `expired`, `deleted`: they are gone for good; a new version is the way on.
+Each state is entered at most once, so a change guarded by the state it leaves happens once.
+`pending`, `verifying`: the bytes are awaited or checked. `available`: they are what was declared,
+and can be read. `rejected`, `expired`, `deleted`: they are gone for good; only a new version helps.
 """
 
 import re

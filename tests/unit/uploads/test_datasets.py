@@ -1,0 +1,54 @@
+"""A Binary's place: in the dataset that its securityContext names, if that is the caller's."""
+
+from collections.abc import Callable
+
+import pytest
+
+from functions.uploads.state import object_key, parse_key
+from tests.unit.uploads.conftest import User
+
+
+@pytest.fixture
+def dataset(owner: User) -> str:
+    from functions.shared import store
+
+    store.create(
+        store.Version("DocumentReference/d-1." + owner.subject, 1, b"{}", owner.subject, "2026")
+    )
+    return "d-1." + owner.subject
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/_history/1", "https://api.test/api/{}"])
+def test_the_callers_dataset_is_the_folder(
+    owner: User, complete: Callable[..., None], dataset: str, form: str
+) -> None:
+    from functions.shared import store
+
+    reference = form.format(f"DocumentReference/{dataset}")
+    made = owner.new(b"x", securityContext={"reference": reference}).body
+
+    assert f"/datasets/{dataset}/{made['id']}/1?" in made["presignedPutUrl"]
+    assert made["securityContext"]["reference"] == reference
+    version = store.latest(f"Binary/{made['id']}")
+    assert version is not None
+    assert version.dataset == dataset
+    complete(owner.put(made, b"x").event)
+    assert owner.read(made["id"])["uploadStatus"] == "available"
+
+
+def test_somebody_elses_dataset_is_refused(user: Callable[..., User], dataset: str) -> None:
+    context = {"reference": f"DocumentReference/{dataset}"}
+    assert user().new(securityContext=context).status == 403
+
+
+@pytest.mark.parametrize("reference", ["Patient/1", "https://other.test/DocumentReference/1"])
+def test_other_contexts_have_no_folder(owner: User, reference: str) -> None:
+    made = owner.new(securityContext={"reference": reference}).body
+    assert f"/unassigned/{made['id']}/1?" in made["presignedPutUrl"]
+
+
+def test_keys_are_read_as_they_are_made() -> None:
+    assert parse_key(object_key("", "b", 12)) == ("b", 12)
+    assert parse_key(object_key("d", "b", 1)) == ("b", 1)
+    for key in ("unassigned/b/0", "unassigned/../1", "datasets/../b/1", "other/b/1", "b/1", ""):
+        assert parse_key(key) is None
