@@ -16,11 +16,11 @@ def alarms(
     name: str,
     api_name: pulumi.Input[str],
     stage: pulumi.Input[str],
-    topic_arn: pulumi.Input[str] | None,
+    topic_arn: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Alarms on failures and slowness, sent to the topic when there is one."""
-    actions = [topic_arn] if topic_arn is not None else []
+    """Alarms on failures and slowness, sent to the topic."""
+    actions = [topic_arn]
     aws.cloudwatch.MetricAlarm(
         f"{name}-server-errors",
         alarm_description="More than 1 % of the API's requests fail on the server's side.",

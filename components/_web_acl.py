@@ -1,6 +1,5 @@
 """Web application firewalls: AWS managed rules, rate limits, logs without credentials."""
 
-import json
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -42,30 +41,19 @@ def baseline_rules(api_paths: Sequence[str], rate_limit: int) -> list[Rule]:
     ]
 
 
-def secret_header_rule(header: str, secret: pulumi.Output[str]) -> Rule:
-    """Blocks requests whose header is none of the secret's values.
+def secret_header_rule(header: str, accepted: pulumi.Input[list[str]]) -> Rule:
+    """Blocks requests whose header has none of the accepted values."""
 
-    The secret is a JSON object of strings, or a plain string.
-    """
-
-    def statement(text: str) -> Mapping[str, Any]:
+    def statement(values: list[str]) -> Mapping[str, Any]:
         matches = [
-            _match(value, "EXACTLY", {"single_header": {"name": header}})
-            for value in secret_values(text)
+            _match(value, "EXACTLY", {"single_header": {"name": header}}) for value in values
         ]
         any_match = matches[0] if len(matches) == 1 else {"or_statement": {"statements": matches}}
         return {"not_statement": {"statement": any_match}}
 
-    return _rule("secret-header", 0, pulumi.Output.secret(secret.apply(statement)), block=True)
-
-
-def secret_values(text: str) -> list[str]:
-    """The values in a secret's text."""
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        return [text]
-    return sorted(set(parsed.values())) if isinstance(parsed, dict) else [text]
+    return _rule(
+        "secret-header", 0, pulumi.Output.from_input(accepted).apply(statement), block=True
+    )
 
 
 def web_acl(

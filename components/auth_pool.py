@@ -44,7 +44,7 @@ class AuthPoolArgs(TypedDict):
     domain_prefix: NotRequired[str]
     """First label of the sign-in pages' address, unique in the region. Default: derived."""
     threat_protection: NotRequired[bool]
-    """Block leaked passwords and risky sign-ins; needs the Plus tier. Default: false."""
+    """Block leaked passwords, score and log sign-ins; needs the Plus tier. Default: false."""
     password_sign_in: NotRequired[bool]
     """Let the command-line client send passwords instead of proofs (SRP). Default: false."""
     protect: NotRequired[bool]
@@ -158,13 +158,6 @@ class AuthPool(pulumi.ComponentResource):
                 f"{self._name}-risk",
                 user_pool_id=pool.id,
                 compromised_credentials_risk_configuration={"actions": {"event_action": "BLOCK"}},
-                account_takeover_risk_configuration={
-                    "actions": {
-                        "high_action": {"event_action": "BLOCK", "notify": False},
-                        "medium_action": {"event_action": "MFA_IF_CONFIGURED", "notify": False},
-                        "low_action": {"event_action": "NO_ACTION", "notify": False},
-                    }
-                },
                 opts=self._child,
             )
         return pool

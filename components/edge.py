@@ -85,8 +85,8 @@ class Edge(pulumi.ComponentResource):
     """The REST API's root resource."""
     portal_bucket: pulumi.Output[str]
     """Name of the bucket that holds the portal's files."""
-    origin_secret_arn: pulumi.Output[str]
-    """Secret `{"current", "next", "previous"}`: values of the header `x-origin-secret`."""
+    origin_secrets: pulumi.Output[list[str]]
+    """Values of the header `x-origin-secret` that the API may accept (secret)."""
 
     def __init__(
         self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None
@@ -100,8 +100,7 @@ class Edge(pulumi.ComponentResource):
         domain = args.get("domain")
 
         key = self._key()
-        version = int(args.get("origin_secret_version", 1))
-        secret, self.origin_secret_arn = self._origin_secret(version, key)
+        sent, self.origin_secrets = self._origin_secrets(int(args.get("origin_secret_version", 1)))
         bucket = portal_bucket(
             f"{name}-portal",
             Path(args.get("portal_path", PORTAL)),
@@ -133,7 +132,7 @@ class Edge(pulumi.ComponentResource):
             opts=self._child,
         )
         distribution = self._distribution(
-            bucket, api, firewall, secret, domain, args.get("price_class")
+            bucket, api, firewall, sent, domain, args.get("price_class")
         )
         access_log(
             f"{name}-access",
@@ -161,7 +160,7 @@ class Edge(pulumi.ComponentResource):
                 "rest_api_name": self.rest_api_name,
                 "root_resource_id": self.root_resource_id,
                 "portal_bucket": self.portal_bucket,
-                "origin_secret_arn": self.origin_secret_arn,
+                "origin_secrets": self.origin_secrets,
             }
         )
 
@@ -177,7 +176,7 @@ class Edge(pulumi.ComponentResource):
         )
         return encryption_key(
             f"{self._name}-key",
-            f"Portal and origin secret of {self._name}",
+            f"Portal of {self._name}",
             statements=[
                 {
                     "Sid": "CloudFront",
@@ -191,37 +190,20 @@ class Edge(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _origin_secret(
-        self, version: int, key: aws.kms.Key
-    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        """The value that CloudFront sends now, and the ARN of the secret once it has a value.
+    def _origin_secrets(self, version: int) -> tuple[pulumi.Output[str], pulumi.Output[list[str]]]:
+        """The value that CloudFront sends, and all that the API accepts.
 
         The next value is accepted before CloudFront sends it and the previous one after, so that
         no order of the two updates refuses a request.
         """
-        numbers = {"previous": version - 1, "current": version, "next": version + 1}
         values = {
-            role: random.RandomPassword(
+            number: random.RandomPassword(
                 f"{self._name}-origin-secret-{number}", length=48, special=False, opts=self._child
             ).result
-            for role, number in numbers.items()
+            for number in (version - 1, version, version + 1)
             if number > 0
         }
-        secret = aws.secretsmanager.Secret(
-            f"{self._name}-origin-secret",
-            description="Header by which the API knows requests that came through CloudFront",
-            kms_key_id=key.arn,
-            opts=self._child,
-        )
-        stored = aws.secretsmanager.SecretVersion(
-            f"{self._name}-origin-secret",
-            secret_id=secret.id,
-            secret_string=pulumi.Output.secret(pulumi.Output.json_dumps(values)),
-            opts=self._child,
-        )
-        return values["current"], pulumi.Output.all(secret.arn, stored.id).apply(
-            lambda both: both[0]
-        )
+        return values[version], pulumi.Output.all(*values.values())
 
     def _distribution(
         self,

@@ -57,14 +57,14 @@ class GatewayArgs(TypedDict):
     """The REST API's name, by which its metrics are found."""
     root_resource_id: NotRequired[pulumi.Input[str]]
     """The REST API's root resource."""
-    origin_secret_arn: NotRequired[pulumi.Input[str]]
-    """Secret, a string or a JSON object of strings: requests without one of them are refused."""
+    origin_secrets: NotRequired[pulumi.Input[list[str]]]
+    """Requests must have one of these in the header `x-origin-secret`. Default: not asked for."""
     api_keys: NotRequired[list[str]]
     """Names of API keys. Default: one, `default`."""
     throttle: NotRequired[GatewayThrottleArgs]
     """Limits per API key; the stage as a whole has ten times the rate and burst."""
     alarm_topic_arn: NotRequired[pulumi.Input[str]]
-    """SNS topic for alarms. Default: alarms show in CloudWatch only."""
+    """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
     log_retention_days: NotRequired[int]
     """How long access and firewall logs are kept, in days. Default: 365."""
 
@@ -74,7 +74,7 @@ class Gateway(pulumi.ComponentResource):
 
     Creates: authorizer, resources, methods, integrations, CORS answers, gateway responses as
     OperationOutcome, deployment and stage, API keys with a usage plan, firewall, access log,
-    alarms and a dashboard; and a REST API when none is given.
+    a dashboard, alarms when there is a topic, and a REST API when none is given.
     """
 
     stage_url: pulumi.Output[str]
@@ -108,10 +108,12 @@ class Gateway(pulumi.ComponentResource):
         throttle = args.get("throttle", {})
         stage = self._stage(deployment, key, throttle)
         self._permissions(functions)
-        self._firewall(stage, key, args.get("origin_secret_arn"))
+        self._firewall(stage, key, args.get("origin_secrets"))
         keys = self._api_keys(args.get("api_keys", ["default"]))
         plan = self._usage_plan(stage, keys, throttle)
-        alarms(name, self._api_name, STAGE, args.get("alarm_topic_arn"), self._child)
+        topic_arn = args.get("alarm_topic_arn")
+        if topic_arn is not None:
+            alarms(name, self._api_name, STAGE, topic_arn, self._child)
         dashboard(name, self._api_name, STAGE, self._region, self._child)
 
         self.stage_url = pulumi.Output.concat(
@@ -269,14 +271,13 @@ class Gateway(pulumi.ComponentResource):
         self,
         stage: aws.apigateway.Stage,
         key: aws.kms.Key,
-        origin_secret_arn: pulumi.Input[str] | None,
+        origin_secrets: pulumi.Input[list[str]] | None,
     ) -> None:
         """Behind an edge, the secret tells its requests; without one, the stage is the edge."""
-        if origin_secret_arn is None:
+        if origin_secrets is None:
             rules = baseline_rules([f"/{STAGE}"], rate_limit=2000)
         else:
-            secret = aws.secretsmanager.get_secret_version_output(secret_id=origin_secret_arn)
-            rules = [secret_header_rule(ORIGIN_SECRET_HEADER, secret.secret_string)]
+            rules = [secret_header_rule(ORIGIN_SECRET_HEADER, origin_secrets)]
         acl = web_acl(
             f"{self._name}-firewall",
             scope=Scope.REGION,

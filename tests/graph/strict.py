@@ -23,6 +23,7 @@ from typing import Any
 
 import pulumi
 import yaml
+from google.protobuf import struct_pb2
 from pulumi import _types
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.config import set_all_config
@@ -62,17 +63,10 @@ CALLS: dict[str, Mapping[str, Any]] = {
         "zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"],
         "groupNames": [f"{REGION}-zg-1"],
     },
-    "aws:secretsmanager/getSecretVersion:getSecretVersion": {
-        "id": "secret|AWSCURRENT",
-        "secretString": json.dumps({"current": "current-secret", "previous": "previous-secret"}),
-        "versionId": "00000000-0000-0000-0000-000000000001",
-    },
 }
 """What the provider's functions answer; a call that isn't listed fails the test."""
 
 STAND_INS: dict[str, Mapping[str, Any]] = {
-    "aws:secretsmanager/secretVersion:SecretVersion": {},
-    "random:index/randomPassword:RandomPassword": {"result": "stand-in-password-0123456789"},
     "eks:index:Cluster": {
         "kubeconfig": {"apiVersion": "v1", "clusters": [], "users": [], "contexts": []},
         "kubeconfigJson": "{}",
@@ -195,7 +189,11 @@ class StrictMonitor(mocks.MockMonitor):
             if urn in self.registrations:
                 raise GraphError(f"duplicate URN: {urn}")
             self.registrations[urn] = registration
-        return super().RegisterResource(request)
+        response = super().RegisterResource(request)
+        for key in request.additionalSecretOutputs:
+            if key in response.object:
+                response.object[key] = as_secret(response.object.fields[key])
+        return response
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         with self._lock:
@@ -224,6 +222,14 @@ class Answers(mocks.Mocks):
         return dict(args.args) | dict(CALLS[args.token]), []
 
 
+def as_secret(value: struct_pb2.Value) -> struct_pb2.Struct:
+    """The value marked as the engine marks secrets."""
+    marked = struct_pb2.Struct()
+    marked[rpc._special_sig_key] = rpc._special_secret_sig
+    marked.fields["value"].CopyFrom(value)
+    return marked
+
+
 def plain(value: Any) -> Any:
     """The value without the wrappers that mark secrets."""
     value = rpc.unwrap_rpc_secret(value) if rpc.is_rpc_secret(value) else value
@@ -240,13 +246,13 @@ def computed(token: str, name: str) -> dict[str, Any]:
         return dict(STAND_INS[token])
     package, module, class_name = token.split(":")
     module = module.split("/")[0]
-    if package != "aws":
+    if package not in ("aws", "random"):
         return {}
     module = {"lambda": "lambda_", "index": ""}.get(module, module)
     try:
-        cls = getattr(importlib.import_module(f"pulumi_aws.{module}".rstrip(".")), class_name)
+        cls = getattr(importlib.import_module(f"pulumi_{package}.{module}".rstrip(".")), class_name)
     except AttributeError:
-        raise GraphError(f"pulumi_aws has no class for {token}") from None
+        raise GraphError(f"pulumi_{package} has no class for {token}") from None
     always = {
         getattr(item.fget, "_pulumi_name", python_name)
         for python_name, item in vars(cls).items()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.edge import PORTAL, Edge, EdgeArgs, PriceClass
-from tests.graph.strict import Graph, Registration, evaluate
+from tests.graph.strict import Graph, evaluate
 
 BUCKET = "aws:s3/bucket:Bucket"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
@@ -144,19 +144,15 @@ def secrets(graph: Graph) -> list[str]:
     return [r.name for r in graph.all("random:index/randomPassword:RandomPassword")]
 
 
-def secret_arn(graph: Graph) -> str:
-    secret = graph.one("aws:secretsmanager/secret:Secret")
-    return f"arn:aws:secretsmanager:eu-central-1:111122223333:{secret.name}/arn"
-
-
 def test_rotation_keeps_the_neighbouring_secrets(graph: Graph) -> None:
     assert secrets(graph) == ["edge-origin-secret-1", "edge-origin-secret-2"]
     rotated = build(FULL)
     assert secrets(rotated) == [f"edge-origin-secret-{number}" for number in (2, 3, 4)]
-    version: Registration = rotated.one("aws:secretsmanager/secretVersion:SecretVersion")
-    assert "secretString" in version.secrets
-    assert set(json.loads(version.inputs["secretString"])) == {"previous", "current", "next"}
-    assert outputs(rotated)["origin_secret_arn"] == secret_arn(rotated)
+    assert outputs(rotated)["origin_secrets"] == [f"{name}-result" for name in secrets(rotated)]
+    distribution = rotated.one(DISTRIBUTION)
+    assert "origins" in distribution.secrets
+    sent = distribution.inputs["origins"][1]["customHeaders"]
+    assert sent == [{"name": "x-origin-secret", "value": "edge-origin-secret-3-result"}]
 
 
 def test_headers(graph: Graph) -> None:

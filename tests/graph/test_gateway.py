@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
+import pulumi
 import pulumi_aws as aws
 import pytest
 
 from components._gateway_responses import RESPONSES
 from components._routes import Route, parents, slug
-from components._web_acl import secret_values
 from components.gateway import Gateway, GatewayArgs
 from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
 
@@ -37,7 +37,7 @@ FULL: GatewayArgs = {
     "rest_api_id": "abcdefgh12",
     "rest_api_name": "edge-api",
     "root_resource_id": "root",
-    "origin_secret_arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:s",
+    "origin_secrets": ["current", "next"],
     "api_keys": ["portal", "research"],
     "throttle": {"rate": 5, "burst": 10, "requests_per_day": 1000},
     "alarm_topic_arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
@@ -226,8 +226,7 @@ def test_behind_an_edge_only_its_requests_pass(graph: Graph) -> None:
     acl = graph.one(WEB_ACL)
     (rule,) = acl.inputs["rules"]
     assert rule["action"] == {"block": {}}
-    assert matches(rule["statement"]) == ["current-secret", "previous-secret"]
-    assert "rules" in acl.secrets
+    assert matches(rule["statement"]) == ["current", "next"]
     association = graph.one("aws:wafv2/webAclAssociation:WebAclAssociation")
     assert graph.waits_for(association, graph.one("aws:apigateway/stage:Stage"))
 
@@ -238,12 +237,15 @@ def test_without_an_edge_the_stage_filters_itself() -> None:
     assert "secret-header" not in names
 
 
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [('{"current": "b", "previous": "a"}', ["a", "b"]), ("plain", ["plain"]), ("17", ["17"])],
-)
-def test_secret_values(text: str, values: list[str]) -> None:
-    assert secret_values(text) == values
+def test_one_secret_is_enough_and_stays_secret() -> None:
+    secrets = pulumi.Output.secret(["only"])
+    acl = build({**FULL, "origin_secrets": secrets}).one(WEB_ACL)
+    assert matches(acl.inputs["rules"][0]["statement"]) == ["only"]
+    assert "rules" in acl.secrets
+
+
+def test_no_alarm_without_a_listener() -> None:
+    assert not build(MINIMAL).all("aws:cloudwatch/metricAlarm:MetricAlarm")
 
 
 def test_alarms_name_the_api(graph: Graph) -> None:
