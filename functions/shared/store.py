@@ -86,8 +86,8 @@ def s3() -> Any:
     return boto3.client("s3", config=_CONFIG)
 
 
-def latest(pk: str) -> Version | None:
-    """The newest version, tombstones included; strongly consistent."""
+def latest(pk: str, *, body: bool = True) -> Version | None:
+    """The newest version, tombstones included; strongly consistent. `body=False` leaves it out."""
     items = dynamodb().query(
         TableName=os.environ["TABLE_NAME"],
         KeyConditionExpression="pk = :pk",
@@ -96,7 +96,7 @@ def latest(pk: str) -> Version | None:
         ScanIndexForward=False,
         Limit=1,
     )["Items"]
-    return version_of(items[0]) if items else None
+    return version_of(items[0], body=body) if items else None
 
 
 def read(pk: str, version: int) -> Version | None:
@@ -214,12 +214,15 @@ def item_of(version: Version) -> dict[str, Any]:
     return {**item, "overflow": {"S": key}}
 
 
-def version_of(item: dict[str, Any]) -> Version:
-    """The version in an item, as DynamoDB's API or a stream event (bytes in base64) gives it."""
-    packed = item.get("body", {}).get("B", b"")
+def version_of(item: dict[str, Any], *, body: bool = True) -> Version:
+    """The version in an item, as DynamoDB's API or a stream event (bytes in base64) gives it.
+
+    Without its body nothing has to be fetched from the overflow bucket.
+    """
+    packed = item.get("body", {}).get("B", b"") if body else b""
     if isinstance(packed, str):
         packed = base64.b64decode(packed)
-    if "overflow" in item:
+    if body and "overflow" in item:
         packed = (
             s3()
             .get_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=item["overflow"]["S"])["Body"]

@@ -29,6 +29,9 @@ from functions.uploads.media_types import contradiction
 from functions.uploads.members import Declared
 from functions.uploads.state import Upload, object_key
 
+MAX_RESOURCE_BYTES = 64 * 1024
+"""Of a Binary without its data: small enough to stay in its table item."""
+
 _TRIES = 5
 
 
@@ -176,10 +179,15 @@ def _draft(
         size, sha256 = _inline(declared, declared.data)
     quota.require_size(size)
     now = instant()
+    content = serialise(stamp(binary, binary_id, number, now))
+    if len(content) > MAX_RESOURCE_BYTES:
+        raise FhirError(
+            413, "too-long", f"A Binary without data has at most {MAX_RESOURCE_BYTES} bytes."
+        )
     version = Version(
         pk=_pk(binary_id),
         version=number,
-        body=serialise(stamp(binary, binary_id, number, now)),
+        body=content,
         owner=owner,
         updated=now,
     )

@@ -28,7 +28,7 @@ def named_by(identity: Identity, binary: dict[str, Any], base_url: str) -> str:
     match = _DATASET.fullmatch(reference.removeprefix(f"{base_url}/"))
     if match is None:
         return ""
-    dataset = store.latest(f"DocumentReference/{match['id']}")
+    dataset = store.latest(f"DocumentReference/{match['id']}", body=False)
     if dataset is None or dataset.deleted or dataset.erased:
         raise FhirError(
             422,

@@ -274,6 +274,7 @@ INVALID: Mapping[str, tuple[dict[str, Any], int]] = {
         422,
     ),
     "meta that is none": ({"meta": []}, 400),
+    "a resource too large": ({"meta": {"profile": [f"urn:{'x' * 70_000}"]}}, 413),
 }
 
 
