@@ -131,7 +131,7 @@ def test_hostile_requests_are_refused_and_the_good_one_works(owner: Any) -> None
         "altered signature": send(url[:-1] + "g", headers, CONTENT),
         "more query": send(f"{url}&partNumber=1", headers, CONTENT),
         "other method": send(url, headers, CONTENT, method="POST"),
-        "deletion": send(url, headers, b"", method="DELETE"),
+        "deletion": send(url, headers, CONTENT, method="DELETE"),
         "reading": send(url, {}, b"", method="GET"),
         "no signature": send(url.partition("?")[0], headers, CONTENT),
     }

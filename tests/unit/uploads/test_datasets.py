@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.uploads.state import object_key, parse_key
-from tests.unit.uploads.conftest import User
+from tests.unit.uploads.conftest import VERSIONS, User
 
 
 @pytest.fixture
@@ -34,6 +34,19 @@ def test_the_callers_dataset_is_the_folder(
     assert version.dataset == dataset
     complete(owner.put(made, b"x").event)
     assert owner.read(made["id"])["uploadStatus"] == "available"
+
+
+def test_a_dataset_too_large_for_its_item_is_known_all_the_same(owner: User) -> None:
+    from functions.shared import store
+
+    name = f"large-{owner.subject}"
+    large = store.Version(f"DocumentReference/{name}", 1, b"", owner.subject, "2026")
+    item = store.item_of(large) | {"overflow": {"S": "kept elsewhere"}}
+    store.dynamodb().put_item(TableName=VERSIONS, Item=item)
+
+    made = owner.new(securityContext={"reference": f"DocumentReference/{name}"}).body
+
+    assert f"/datasets/{name}/" in made["presignedPutUrl"]
 
 
 def test_somebody_elses_dataset_is_refused(user: Callable[..., User], dataset: str) -> None:
