@@ -9,6 +9,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import pulumi
 import pulumi_aws as aws
 
+STAGE = "api"
+"""Name of the stage and first segment of the API's public path, which are one: no rewriting."""
 CORS_ORIGIN = "*"
 """Any origin: credentials are headers that a page must add itself, never cookies."""
 METHODS = ("ANY", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")

@@ -11,11 +11,10 @@ import pulumi_random as random
 from components._access_log import access_log
 from components._keys import encryption_key, log_statement
 from components._portal import portal_bucket, security_headers, serve
-from components._web_acl import Scope, baseline_rules, web_acl
+from components._routes import STAGE
+from components._web_acl import ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
 
 PORTAL = Path(__file__).parent.parent / "portal"
-ORIGIN_SECRET_HEADER = "x-origin-secret"  # noqa: S105 the header's name, not the secret
-STAGE = "api"
 GLOBAL_REGION = "us-east-1"
 """Where CloudFront's firewall and log delivery live, whatever the stack's region."""
 

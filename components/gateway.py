@@ -10,11 +10,9 @@ import pulumi_aws as aws
 from components._api_metrics import alarms, dashboard
 from components._gateway_responses import gateway_responses
 from components._keys import encryption_key, log_statement
-from components._routes import Route, RouteTable, fingerprint, part
-from components._web_acl import Scope, baseline_rules, secret_header_rule, web_acl
+from components._routes import STAGE, Route, RouteTable, fingerprint, part
+from components._web_acl import Scope, baseline_rules, origin_secret_rule, web_acl
 
-STAGE = "api"
-ORIGIN_SECRET_HEADER = "x-origin-secret"  # noqa: S105 the header's name, not the secret
 # The template of a path, not its query: queries may name patients. No header, so no token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -277,7 +275,7 @@ class Gateway(pulumi.ComponentResource):
         if origin_secrets is None:
             rules = baseline_rules([f"/{STAGE}"], rate_limit=2000)
         else:
-            rules = [secret_header_rule(ORIGIN_SECRET_HEADER, origin_secrets)]
+            rules = [origin_secret_rule(origin_secrets)]
         acl = web_acl(
             f"{self._name}-firewall",
             scope=Scope.REGION,

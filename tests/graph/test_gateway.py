@@ -234,7 +234,7 @@ def test_behind_an_edge_only_its_requests_pass(graph: Graph) -> None:
 def test_without_an_edge_the_stage_filters_itself() -> None:
     names = {rule["name"] for rule in build(MINIMAL).one(WEB_ACL).inputs["rules"]}
     assert {"rate", "AWSManagedRulesCommonRuleSet"} <= names
-    assert "secret-header" not in names
+    assert "origin-secret" not in names
 
 
 def test_one_secret_is_enough_and_stays_secret() -> None:
