@@ -47,9 +47,7 @@ def origin_secret_rule(accepted: pulumi.Input[list[str]]) -> Rule:
     field = {"single_header": {"name": ORIGIN_SECRET_HEADER}}
 
     def statement(values: list[str]) -> Mapping[str, Any]:
-        matches = [
-            _match(value, "EXACTLY", {"single_header": {"name": header}}) for value in values
-        ]
+        matches = [_match(value, "EXACTLY", field) for value in values]
         any_match = matches[0] if len(matches) == 1 else {"or_statement": {"statements": matches}}
         return {"not_statement": {"statement": any_match}}
 
