@@ -144,6 +144,11 @@ def test_deployment_waits_for_everything_it_serves(graph: Graph) -> None:
     assert stage.inputs["xrayTracingEnabled"] is True
 
 
+@pytest.fixture(scope="module")
+def baseline() -> str:
+    return trigger(MINIMAL)
+
+
 def trigger(args: GatewayArgs) -> str:
     return build(args).one(DEPLOYMENT).inputs["triggers"]["configuration"]
 
@@ -158,8 +163,8 @@ CHANGES: dict[str, GatewayArgs] = {
 
 
 @pytest.mark.parametrize("args", CHANGES.values(), ids=CHANGES.keys())
-def test_redeploys_on(args: GatewayArgs) -> None:
-    assert trigger(args) != trigger(MINIMAL)
+def test_redeploys_on(args: GatewayArgs, baseline: str) -> None:
+    assert trigger(args) != baseline
 
 
 UNCHANGED: dict[str, GatewayArgs] = {
@@ -170,15 +175,14 @@ UNCHANGED: dict[str, GatewayArgs] = {
 
 
 @pytest.mark.parametrize("args", UNCHANGED.values(), ids=UNCHANGED.keys())
-def test_does_not_redeploy_on(args: GatewayArgs) -> None:
-    assert trigger(args) == trigger(MINIMAL)
+def test_does_not_redeploy_on(args: GatewayArgs, baseline: str) -> None:
+    assert trigger(args) == baseline
 
 
-def test_a_changed_answer_redeploys(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = trigger(MINIMAL)
+def test_a_changed_answer_redeploys(monkeypatch: pytest.MonkeyPatch, baseline: str) -> None:
     changed = RESPONSES["THROTTLED"].__class__(429, "throttled", "Slow down.")
     monkeypatch.setitem(RESPONSES, "THROTTLED", changed)
-    assert trigger(MINIMAL) != before
+    assert trigger(MINIMAL) != baseline
 
 
 def test_keys_and_limits(graph: Graph) -> None:
