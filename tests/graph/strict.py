@@ -8,6 +8,7 @@ In preview mode ids and outputs that aren't inputs are unknown, as in a first `p
 in update mode they are plausible stand-ins of the type that the provider's SDK declares.
 """
 
+import asyncio
 import contextvars
 import gc
 import importlib
@@ -329,6 +330,8 @@ def _evaluate(
                 secret.add(name)
 
     def run() -> Any:
+        # What depends on a resource that failed fails too; evaluate raises the first failure.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         result.append(program())
         return collect()
 
