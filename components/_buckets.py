@@ -126,9 +126,9 @@ def log_access(
     aws.s3.BucketLogging(
         name,
         bucket=bucket.id,
-        target_bucket=logs.id,
+        target_bucket=policy.bucket,  # by way of the policy, without which S3 can't write there
         target_prefix="access/",
-        opts=pulumi.ResourceOptions(parent=bucket, depends_on=[policy]),
+        opts=pulumi.ResourceOptions(parent=bucket),
     )
     return logs
 

@@ -1,14 +1,13 @@
 """The portal: a private bucket with the page's files, and the headers it is served with."""
 
 import mimetypes
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from components._buckets import bucket_policy, private_bucket
+from components._buckets import bucket_policy, log_access, private_bucket
 
 TWO_YEARS_SECONDS = 2 * 365 * 24 * 3600
 
@@ -22,14 +21,9 @@ def portal_bucket(
     opts: pulumi.ResourceOptions,
 ) -> aws.s3.Bucket:
     """A bucket with the files and an access log; its policy is `serve`'s."""
-    account = aws.get_caller_identity_output().account_id
-    logs = private_bucket(f"{name}-logs", expire_after_days=log_retention_days, opts=opts)
-    bucket_policy(f"{name}-logs", logs, [log_target_statement(logs.arn, account)])
     bucket = private_bucket(name, key_arn=key_arn, opts=opts)
+    log_access(f"{name}-logs", bucket, opts=opts, days=log_retention_days)
     child = pulumi.ResourceOptions(parent=bucket)
-    aws.s3.BucketLogging(
-        name, bucket=bucket.id, target_bucket=logs.id, target_prefix="portal/", opts=child
-    )
     for path in sorted(path for path in files.rglob("*") if path.is_file()):
         key = path.relative_to(files).as_posix()
         aws.s3.BucketObjectv2(
@@ -62,23 +56,6 @@ def serve(
             }
         ],
     )
-
-
-def log_target_statement(
-    bucket_arn: pulumi.Input[str], account_id: pulumi.Input[str]
-) -> Mapping[str, Any]:
-    """Lets S3 write the access logs of this account's buckets.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
-    """
-    return {
-        "Sid": "AccessLogs",
-        "Effect": "Allow",
-        "Principal": {"Service": "logging.s3.amazonaws.com"},
-        "Action": "s3:PutObject",
-        "Resource": pulumi.Output.concat(bucket_arn, "/*"),
-        "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
-    }
 
 
 def security_headers(region: str) -> Any:

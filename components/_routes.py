@@ -77,12 +77,21 @@ def part(kind: type[R], name: str, opts: pulumi.ResourceOptions, **settings: Any
     return Part(kind(name, opts=opts, **settings), f"{kind.__name__} {name}", settings)
 
 
-def fingerprint(parts: Iterable[Part[Any]]) -> pulumi.Output[str]:
-    """Changes when, and only when, a deployment of the parts would serve something else."""
-    settings = {item.label: item.settings for item in parts}
-    return pulumi.Output.json_dumps(settings, sort_keys=True).apply(
-        lambda text: hashlib.sha256(text.encode()).hexdigest()
-    )
+def triggers(parts: Iterable[Part[Any]]) -> dict[str, pulumi.Output[str]]:
+    """Changes when, and only when, a deployment of the parts would serve something else.
+
+    One entry per part, so that a preview shows which of them asks for the deployment.
+    """
+    return {
+        item.label: pulumi.Output.concat(
+            item.resource.id,
+            " ",
+            pulumi.Output.json_dumps(item.settings, sort_keys=True).apply(
+                lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
+            ),
+        )
+        for item in parts
+    }
 
 
 def slug(path: str) -> str:

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from components._api_metrics import alarms, dashboard
 from components._gateway_responses import gateway_responses
 from components._keys import encryption_key, log_statement
-from components._routes import STAGE, Route, RouteTable, fingerprint, part
+from components._routes import STAGE, Route, RouteTable, part, triggers
 from components._web_acl import Scope, baseline_rules, origin_secret_rule, web_acl
 
 # The template of a path, not its query: queries may name patients. No header, so no token.
@@ -191,7 +191,7 @@ class Gateway(pulumi.ComponentResource):
         return aws.apigateway.Deployment(
             f"{self._name}-deployment",
             rest_api=self._api_id,
-            triggers={"configuration": fingerprint(parts)},
+            triggers=triggers(parts),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[item.resource for item in parts]),
         )
 
