@@ -1,0 +1,245 @@
+"""The AI4H platform: reads the stack's configuration, wires the components, exports outputs."""
+
+from enum import Enum
+from typing import Any, TypeVar
+
+import pulumi
+import pulumi_aws as aws
+
+from components import (
+    AuthPool,
+    DataStore,
+    Edge,
+    EdgeArgs,
+    FunctionPlatform,
+    Gateway,
+    GatewayArgs,
+    Mfa,
+    Network,
+    NetworkArgs,
+    PriceClass,
+    UploadBucket,
+)
+from components.network import parse_cidr
+
+Choice = TypeVar("Choice", bound=Enum)
+
+config = pulumi.Config()
+problems: list[str] = []
+
+
+def check(satisfied: bool, problem: str) -> None:
+    """Note a problem of the configuration, so that all are reported at once."""
+    if not satisfied:
+        problems.append(problem)
+
+
+def choice(key: str, kind: type[Choice]) -> Choice:
+    """The value of a key that knows only certain values."""
+    value = config.require(key)
+    for member in kind:
+        if member.value == value:
+            return member
+    allowed = ", ".join(str(member.value) for member in kind)
+    problems.append(f"{key}: {value!r} is none of {allowed}")
+    return next(iter(kind))
+
+
+production = config.require_bool("production")
+protect = config.require_bool("protect")
+retention_days = config.require_int("logRetentionDays")
+domain_name, certificate_arn = config.require("domainName"), config.require("domainCertificateArn")
+development_origins: list[str] = config.require_object("developmentOrigins")
+with_cluster = config.require_bool("evaluationCluster")
+cluster_cidrs: list[str] = config.require_object("clusterPublicAccessCidrs")
+cluster_name = f"{pulumi.get_project()}-k8s-{pulumi.get_stack()}"
+vpc_cidr = config.require("vpcCidr")
+mfa = choice("mfa", Mfa)
+platform = choice("functionPlatform", FunctionPlatform)
+price_class = choice("priceClass", PriceClass)
+password_sign_in = config.require_bool("passwordSignIn")
+
+try:
+    parse_cidr(vpc_cidr)
+except ValueError as error:
+    problems.append(f"vpcCidr: {error}")
+check(
+    bool(domain_name) == bool(certificate_arn),
+    "domainName and domainCertificateArn: set both or neither",
+)
+check(
+    not certificate_arn or certificate_arn.startswith("arn:aws:acm:us-east-1:"),
+    "domainCertificateArn: CloudFront takes ACM certificates of us-east-1 only",
+)
+check(
+    not with_cluster or bool(cluster_cidrs),
+    "clusterPublicAccessCidrs: name the ranges that may reach the cluster, e.g. your office's",
+)
+if production:
+    check(bool(domain_name), "domainName: required in production, for TLS 1.2 as the floor")
+    check(protect, "protect: must be true in production")
+    check(mfa is Mfa.ON, "mfa: must be ON in production")
+    check(not password_sign_in, "passwordSignIn: for local development only")
+    check(not development_origins, "developmentOrigins: none in production")
+    check(
+        "0.0.0.0/0" not in cluster_cidrs,
+        "clusterPublicAccessCidrs: not the whole internet in production",
+    )
+if problems:
+    listed = "\n".join(f"  - {problem}" for problem in problems)
+    raise pulumi.RunError(f"configuration of stack {pulumi.get_stack()}:\n{listed}")
+
+network_args: NetworkArgs = {
+    "cidr": vpc_cidr,
+    "nat_per_az": config.require_bool("natPerAz"),
+    "interface_endpoints": config.require_object("interfaceEndpoints"),
+    "log_retention_days": retention_days,
+}
+if with_cluster:
+    network_args["cluster_name"] = cluster_name
+network = Network("network", network_args)
+
+edge_args: EdgeArgs = {
+    "price_class": price_class,
+    "origin_secret_version": config.require_int("originSecretVersion"),
+    "log_retention_days": retention_days,
+}
+if domain_name:
+    edge_args["domain"] = {"name": domain_name, "certificate_arn": certificate_arn}
+edge = Edge("edge", edge_args)
+origins: list[pulumi.Input[str]] = [edge.portal_url, *development_origins]
+
+auth = AuthPool(
+    "auth",
+    {
+        "callback_urls": [pulumi.Output.concat(origin, "/") for origin in origins],
+        "mfa": mfa,
+        "threat_protection": config.require_bool("threatProtection"),
+        "password_sign_in": password_sign_in,
+        "domain_prefix": config.require("signInDomainPrefix"),
+        "protect": protect,
+    },
+)
+client_ids: list[pulumi.Input[str]] = [auth.browser_client_id, auth.cli_client_id]
+
+data = DataStore(
+    "data",
+    {
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.private_subnet_ids,
+        "issuer": auth.issuer,
+        "client_ids": client_ids,
+        "search": {
+            "instance_type": config.require("searchInstanceType"),
+            "instance_count": config.require_int("searchInstanceCount"),
+            "volume_gib": config.require_int("searchVolumeGib"),
+        },
+        "backup": config.require_bool("backup"),
+        "function_platform": platform,
+        "protect": protect,
+    },
+)
+uploads = UploadBucket(
+    "uploads",
+    {
+        "table_name": data.table_name,
+        "table_arn": data.table_arn,
+        "control_table_name": data.control_table_name,
+        "control_table_arn": data.control_table_arn,
+        "stream_arn": data.stream_arn,
+        "table_key_arn": data.key_arn,
+        "issuer": auth.issuer,
+        "client_ids": client_ids,
+        "allowed_origins": origins,
+        "max_object_bytes": config.require_int("maxObjectBytes"),
+        "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
+        "function_platform": platform,
+        "protect": protect,
+    },
+)
+
+gateway_args: GatewayArgs = {
+    "rest_api_id": edge.rest_api_id,
+    "rest_api_name": edge.rest_api_name,
+    "root_resource_id": edge.root_resource_id,
+    "origin_secrets": edge.origin_secrets,
+    "user_pool_arn": auth.user_pool_arn,
+    "routes": {
+        "GET /metadata": data.api_function_arn,
+        "ANY /": data.api_function_arn,
+        "ANY /{proxy+}": data.api_function_arn,
+        "POST /Binary": uploads.function_arn,
+        "ANY /Binary": data.api_function_arn,
+        "POST /Binary/_search": data.api_function_arn,
+        "ANY /Binary/{id}": uploads.function_arn,
+        "GET /Binary/{id}/_history": data.api_function_arn,
+        "GET /Binary/{id}/_history/{vid}": uploads.function_arn,
+        "ANY /Binary/{id}/{operation}": uploads.function_arn,
+    },
+    "api_keys": config.require_object("apiKeys"),
+    "throttle": {
+        "rate": config.require_int("apiRate"),
+        "burst": config.require_int("apiBurst"),
+        "requests_per_day": config.require_int("apiRequestsPerDay"),
+    },
+    "log_retention_days": retention_days,
+}
+if alarm_topic_arn := config.require("alarmTopicArn"):
+    gateway_args["alarm_topic_arn"] = alarm_topic_arn
+gateway = Gateway("gateway", gateway_args)
+
+# What the portal's page can't know before the user pool exists.
+settings: dict[str, Any] = {
+    "apiUrl": edge.api_url,
+    "signInUrl": pulumi.Output.concat(
+        *(auth.hosted_ui_url, "/login?response_type=code&scope=openid+email+profile&client_id="),
+        *(auth.browser_client_id, "&redirect_uri=", edge.portal_url, "/"),
+    ),
+}
+aws.s3.BucketObjectv2(
+    "edge-portal-settings",
+    bucket=edge.portal_bucket,
+    key="settings.json",
+    content=pulumi.Output.json_dumps(settings),
+    content_type="application/json",
+    cache_control="no-cache",
+    opts=pulumi.ResourceOptions(parent=edge),
+)
+
+pulumi.export("region", aws.get_region_output().region)
+pulumi.export("api_url", edge.api_url)
+pulumi.export("portal_url", edge.portal_url)
+pulumi.export("stage_url", gateway.stage_url)
+pulumi.export("user_pool_id", auth.user_pool_id)
+pulumi.export("issuer", auth.issuer)
+pulumi.export("hosted_ui_url", auth.hosted_ui_url)
+pulumi.export("browser_client_id", auth.browser_client_id)
+pulumi.export("cli_client_id", auth.cli_client_id)
+pulumi.export("table_name", data.table_name)
+pulumi.export("control_table_name", data.control_table_name)
+pulumi.export("overflow_bucket", data.overflow_bucket)
+pulumi.export("search_endpoint", data.search_endpoint)
+pulumi.export("api_function_name", data.api_function_name)
+pulumi.export("indexer_function_name", data.indexer_function_name)
+pulumi.export("bucket_name", uploads.bucket_name)
+pulumi.export("api_key_ids", gateway.api_key_ids)
+pulumi.export("api_keys", gateway.api_keys)
+pulumi.export("usage_plan_id", gateway.usage_plan_id)
+
+if with_cluster:
+    from components import EvalCluster  # the cluster's SDKs are large: only where it is made
+
+    cluster = EvalCluster(
+        "evaluation",
+        {
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.private_subnet_ids,
+            "public_subnet_ids": network.public_subnet_ids,
+            "cluster_name": cluster_name,
+            "kubernetes_version": config.require("kubernetesVersion"),
+            "public_access_cidrs": cluster_cidrs,
+            "admin_role_arns": config.require_object("clusterAdminRoleArns"),
+        },
+    )
+    pulumi.export("cluster_name", cluster.cluster_name)
+    pulumi.export("kubeconfig_command", cluster.kubeconfig_command)

@@ -1,0 +1,188 @@
+"""The whole program, per stack: what it makes, what it refuses, and what the config schema says."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.output import Unknown
+
+import components
+from tests.graph.strict import PROJECT, ROOT, Graph, evaluate_stack
+
+STACKS = ("dev", "prod", "local")
+COMPONENTS = {"Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway"}
+OUTPUTS = {
+    *("api_function_name", "api_key_ids", "api_keys", "api_url", "browser_client_id"),
+    *("bucket_name", "cli_client_id", "control_table_name", "hosted_ui_url"),
+    *("indexer_function_name", "issuer", "overflow_bucket", "portal_url", "region"),
+    *("search_endpoint", "stage_url", "table_name", "usage_plan_id", "user_pool_id"),
+}
+CLUSTER_OUTPUTS = {"cluster_name", "kubeconfig_command"}
+PROJECT_FILE = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+
+
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, Graph]:
+    return {stack: evaluate_stack(stack) for stack in STACKS}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_same_resources_in_preview_and_update(graphs: dict[str, Graph], stack: str) -> None:
+    preview = evaluate_stack(stack, preview=True)
+    assert preview.urns == graphs[stack].urns
+    assert set(preview.outputs) == set(graphs[stack].outputs)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_everything_belongs_to_a_component(graphs: dict[str, Graph], stack: str) -> None:
+    graph = graphs[stack]
+    top = [r for r in graph if r.parent not in graph.resources]
+    cluster = set() if stack == "local" else {"EvalCluster"}
+    assert {r.type for r in top} == {f"ai4h:index:{name}" for name in COMPONENTS | cluster}
+    assert all(r.urn in graph.registered_outputs for r in top)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_outputs(graphs: dict[str, Graph], stack: str) -> None:
+    graph = graphs[stack]
+    assert set(graph.outputs) == OUTPUTS | (set() if stack == "local" else CLUSTER_OUTPUTS)
+    assert not [n for n, v in graph.outputs.items() if v is None or isinstance(v, Unknown)]
+    assert "api_keys" in graph.secret_outputs
+
+
+def test_names_and_addresses(graphs: dict[str, Graph]) -> None:
+    assert graphs["dev"].outputs["cluster_name"] == "ai4h-mvp-k8s-dev"
+    assert graphs["prod"].outputs["api_url"] == "https://ai4h.example.org/api"
+    assert graphs["dev"].outputs["region"] == "eu-central-1"
+
+
+@pytest.mark.parametrize(("stack", "protected"), [("dev", True), ("prod", True), ("local", False)])
+def test_data_are_protected(graphs: dict[str, Graph], stack: str, protected: bool) -> None:
+    stateful = [
+        r
+        for token in ("aws:cognito/userPool:UserPool", "aws:dynamodb/table:Table")
+        for r in graphs[stack].all(token)
+    ]
+    assert len(stateful) == 3
+    assert {r.protect for r in stateful} == {protected}
+    assert {r.retain_on_delete for r in stateful} == {protected}
+
+
+def policies(graph: Graph) -> Iterator[tuple[str, dict[str, Any]]]:
+    for resource in graph:
+        for key in ("policy", "assumeRolePolicy", "accessPolicies"):
+            text = resource.inputs.get(key)
+            if isinstance(text, str) and text.startswith("{"):
+                for statement in json.loads(text)["Statement"]:
+                    yield resource.name, statement
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_policy_allows_whole_services(graphs: dict[str, Graph], stack: str) -> None:
+    checked = 0
+    for name, statement in policies(graphs[stack]):
+        if statement["Effect"] == "Allow":
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action, f"{name} allows {action}"
+                checked += 1
+    assert checked > 50
+
+
+def test_every_log_group_is_encrypted_and_expires(graphs: dict[str, Graph]) -> None:
+    for group in graphs["prod"].all("aws:cloudwatch/logGroup:LogGroup"):
+        assert group.inputs.get("kmsKeyId"), group.name
+        assert group.inputs.get("retentionInDays"), group.name
+
+
+def test_routes_reach_both_functions(graphs: dict[str, Graph]) -> None:
+    graph = graphs["dev"]
+    deployment = graph.one("aws:apigateway/deployment:Deployment")
+    served = {
+        r.inputs["function"]
+        for r in graph.all("aws:lambda/permission:Permission")
+        if r.inputs["principal"] == "apigateway.amazonaws.com"
+    }
+    assert len(served) == 2
+    functions = graph.all("aws:lambda/function:Function")
+    reached = [function for function in functions if graph.waits_for(deployment, function)]
+    assert len(reached) == 2
+
+
+def test_pages_may_only_come_from_known_origins(graphs: dict[str, Graph]) -> None:
+    client = graphs["prod"].one("aws:cognito/userPoolClient:UserPoolClient", "auth-browser")
+    assert client.inputs["callbackUrls"] == ["https://ai4h.example.org/"]
+    origins = {"developmentOrigins": '["http://localhost:5173"]'}
+    client = evaluate_stack("local", config=origins).one(
+        "aws:cognito/userPoolClient:UserPoolClient", "auth-browser"
+    )
+    assert client.inputs["callbackUrls"][1] == "http://localhost:5173/"
+
+
+BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
+    "range": ("dev", {"vpcCidr": "10.0.0.0/8"}, "vpcCidr: 10.0.0.0/8"),
+    "choice": ("dev", {"mfa": "SOMETIMES"}, "mfa: 'SOMETIMES' is none of OFF, OPTIONAL, ON"),
+    "platform": ("dev", {"functionPlatform": "toaster"}, "none of lambda, host"),
+    "half a domain": ("dev", {"domainName": "a.example.org"}, "set both or neither"),
+    "certificate": (
+        "dev",
+        {
+            "domainName": "a.example.org",
+            "domainCertificateArn": "arn:aws:acm:eu-central-1:1:certificate/1",
+        },
+        "us-east-1 only",
+    ),
+    "no domain in production": (
+        "prod",
+        {"domainName": "", "domainCertificateArn": ""},
+        "domainName",
+    ),
+    "no protection": ("prod", {"protect": "false"}, "protect: must be true"),
+    "weak sign-in": ("prod", {"mfa": "OPTIONAL"}, "mfa: must be ON"),
+    "passwords": ("prod", {"passwordSignIn": "true"}, "passwordSignIn"),
+    "foreign origin": ("prod", {"developmentOrigins": '["http://x"]'}, "developmentOrigins"),
+    "nobody reaches the cluster": ("dev", {"clusterPublicAccessCidrs": "[]"}, "name the ranges"),
+    "everybody does": ("prod", {"clusterPublicAccessCidrs": '["0.0.0.0/0"]'}, "whole internet"),
+}
+
+
+@pytest.mark.parametrize(("stack", "config", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_configuration_is_explained(
+    stack: str, config: dict[str, str | None], message: str
+) -> None:
+    with pytest.raises(pulumi.RunError, match=f"configuration of stack {stack}") as caught:
+        evaluate_stack(stack, config=config)
+    assert message in str(caught.value)
+
+
+def test_all_problems_are_named_at_once() -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        evaluate_stack("prod", config={"protect": "false", "mfa": "OFF"})
+    assert str(caught.value).count("\n  - ") == 2
+
+
+def test_every_key_is_described_and_has_a_default_of_its_type() -> None:
+    for key, spec in PROJECT_FILE["config"].items():
+        assert spec["description"], key
+        assert isinstance(spec["default"], TYPES[spec["type"]]), key
+    assert PROJECT_FILE["name"] == PROJECT
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_stack_files_use_declared_keys(stack: str) -> None:
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    for key, value in config.items():
+        namespace, name = key.split(":")
+        if namespace == PROJECT:
+            assert isinstance(value, TYPES[PROJECT_FILE["config"][name]["type"]]), key
+
+
+def test_every_public_name_of_the_package_resolves() -> None:
+    for name in components.__all__:
+        assert getattr(components, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = components.Nonsense  # pyright: ignore[reportAttributeAccessIssue]
