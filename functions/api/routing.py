@@ -1,0 +1,182 @@
+"""Which interaction answers a request: one table, of which the CapabilityStatement tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from functions.api import interactions
+from functions.shared.access import Operation, require
+from functions.shared.errors import FhirError, quote
+from functions.shared.http import Request, Response, fhir, negotiate
+from functions.shared.identity import Identity, authenticate
+from functions.shared.resources import ID, RESOURCE_TYPES
+
+_FORM = "application/x-www-form-urlencoded"
+_MAX_PARAMETERS = 1000
+
+BY_UPLOADS = frozenset({"create", "read", "vread", "update", "delete"})
+"""Interactions on Binary, which the gateway gives to functions/uploads."""
+
+
+class Route(NamedTuple):
+    """A method on a path. `code` is the interaction's in the CapabilityStatement."""
+
+    method: str
+    template: str
+    code: str
+    operation: Operation
+    answer: Callable[[Call], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A routed request and the values of its path."""
+
+    request: Request
+    identity: Identity
+    resource_type: str
+    resource_id: str
+    version: str
+
+
+def route(request: Request) -> Response:
+    """Answers a request: `/metadata` for everybody, all else for those with an ID token."""
+    negotiate(request)
+    segments = tuple(request.path.strip("/").split("/")) if request.path.strip("/") else ()
+    method = "GET" if request.method == "HEAD" else request.method
+    if segments == ("metadata",):
+        request.log["route"] = "/metadata"
+        return _metadata(request, method)
+    identity = authenticate(request)
+    template, values = _match(segments)
+    request.log["route"] = template
+    if kind := values.get("type"):
+        request.log["type"] = kind
+    found = _BY_TEMPLATE[template].get(method)
+    if found is None or (kind == "Binary" and found.code in BY_UPLOADS):
+        raise _not_allowed(template, kind)
+    if kind:
+        require(identity, found.operation, kind)
+    call = Call(request, identity, kind or "", values.get("id", ""), values.get("version", ""))
+    return found.answer(call)
+
+
+def _match(segments: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """The template of a path and its values. 404 for a path that no template has."""
+    values: dict[str, str] = {}
+    names = []
+    for position, segment in enumerate(segments):
+        if segment.startswith("$"):
+            raise FhirError(404, "not-supported", f"There is no operation {quote(segment)} here.")
+        if segment in ("_history", "_search"):
+            names.append(segment)
+            continue
+        name = ("type", "id", "", "version")[min(position, 2 if position > 3 else position)]
+        values[name] = segment
+        names.append(f"{{{name}}}")
+    template = "/" + "/".join(names)
+    if template not in _BY_TEMPLATE:
+        raise FhirError(404, "not-found", "There is nothing at this path.")
+    if "type" in values and values["type"] not in RESOURCE_TYPES:
+        raise FhirError(
+            404, "not-supported", f"{quote(values['type'])} isn't a resource type of FHIR R4."
+        )
+    if "id" in values and not ID.fullmatch(values["id"]):
+        raise FhirError(404, "not-found", f"{quote(values['id'])} can't be an id.")
+    return template, values
+
+
+def _not_allowed(template: str, kind: str | None) -> FhirError:
+    methods = [
+        method
+        for method, found in _BY_TEMPLATE[template].items()
+        if not (kind == "Binary" and found.code in BY_UPLOADS)
+    ]
+    allow = ", ".join([*methods, "HEAD"] if "GET" in methods else methods)
+    return FhirError(
+        405,
+        "not-supported",
+        f"The server doesn't support this method here; it supports: {allow or 'none'}.",
+        headers={"Allow": allow},
+    )
+
+
+def _metadata(request: Request, method: str) -> Response:
+    if method != "GET":
+        raise FhirError(405, "not-supported", "Use GET or HEAD.", headers={"Allow": "GET, HEAD"})
+    from functions.api import capability  # here, since nothing else needs it
+
+    return fhir(200, capability.statement(request.base_url))
+
+
+def _create(call: Call) -> Response:
+    return interactions.create(call.request, call.identity, call.resource_type)
+
+
+def _read(call: Call) -> Response:
+    return interactions.read(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _vread(call: Call) -> Response:
+    return interactions.vread(
+        call.request, call.identity, call.resource_type, call.resource_id, call.version
+    )
+
+
+def _update(call: Call) -> Response:
+    return interactions.update(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _delete(call: Call) -> Response:
+    return interactions.delete(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _search(call: Call) -> Response:
+    from functions.api import search  # here, since reads and writes don't need it
+
+    parameters = [*call.request.query]
+    if call.request.method == "POST":
+        parameters += _form(call.request)
+    return search.search(call.request, call.identity, call.resource_type or None, parameters)
+
+
+def _form(request: Request) -> list[tuple[str, str]]:
+    if not request.body:
+        return []
+    media_type = request.headers.get("content-type", _FORM).split(";")[0].strip().lower()
+    if media_type != _FORM:
+        raise FhirError(415, "not-supported", f"Send the parameters as {_FORM}.")
+    try:
+        return parse_qsl(
+            request.body.decode(),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_PARAMETERS,
+        )
+    except ValueError:
+        raise FhirError(400, "structure", "The form isn't valid, or too long.") from None
+
+
+ROUTES = (
+    Route("GET", "/", "search-system", "search", _search),
+    Route("POST", "/_search", "search-system", "search", _search),
+    Route("GET", "/{type}", "search-type", "search", _search),
+    Route("POST", "/{type}/_search", "search-type", "search", _search),
+    Route("POST", "/{type}", "create", "create", _create),
+    Route("GET", "/{type}/{id}", "read", "read", _read),
+    Route("GET", "/{type}/{id}/_history/{version}", "vread", "vread", _vread),
+    Route("PUT", "/{type}/{id}", "update", "update", _update),
+    Route("DELETE", "/{type}/{id}", "delete", "delete", _delete),
+)
+"""Every interaction but `capabilities`."""
+
+_KNOWN = ("/_history", "/{type}/_history", "/{type}/{id}/_history")
+"""Paths of FHIR on which no method is supported: 405, where others are 404."""
+
+_BY_TEMPLATE: Mapping[str, Mapping[str, Route]] = {
+    template: {found.method: found for found in ROUTES if found.template == template}
+    for template in (*dict.fromkeys(found.template for found in ROUTES), *_KNOWN)
+}

@@ -1,0 +1,172 @@
+"""Search: GET /{Type}?…, POST /{Type}/_search and GET /?_type=… to a Bundle of type searchset.
+
+The index says which versions match, in which order; their bodies come from the table. What a user
+may not see is excluded by the query itself, so that totals and pages don't tell of it either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote as percent
+from urllib.parse import urlencode
+
+from functions.search import cursor, parameters, plan
+from functions.search.engine import EngineRefusedError, EngineUnavailableError, engine
+from functions.search.index import ALIAS
+from functions.search.plan import Plan
+from functions.search.query import Clause, invalid
+from functions.shared import access, store
+from functions.shared.errors import FhirError, quote, unavailable
+from functions.shared.headers import preference
+from functions.shared.http import Request, Response, fhir
+from functions.shared.identity import Identity
+from functions.shared.resources import RESOURCE_TYPES, serialise
+from functions.shared.store import Version
+
+MAX_PAGE_BYTES = 4_000_000
+"""Bodies of a page, if more than one; a Lambda answer holds 6 MB, in which quotes are escaped."""
+
+ESTIMATED_TO = 100_000
+"""`_total=estimate` counts up to this; more are reported as this many."""
+
+_TOTALS: dict[str, bool | int] = {"none": False, "estimate": ESTIMATED_TO, "accurate": True}
+
+
+def search(
+    request: Request,
+    identity: Identity,
+    resource_type: str | None,
+    parameters: Sequence[tuple[str, str]],
+) -> Response:
+    """The page that the parameters ask for, of one type or (None) of all that the user may search.
+
+    400 for what's wrong, 403 for types that aren't allowed, 422 when it is too costly, 503 while
+    the engine is away.
+    """
+    path, types, rest = _scope(identity, resource_type, parameters)
+    asked = plan.read(
+        rest,
+        _known(types, path),
+        types,
+        base_url=request.base_url,
+        strict=preference(request, "handling") == "strict",
+    )
+    answer = _find(asked, identity)
+    request.log["found"] = len(answer["hits"]["hits"])
+    return fhir(200, _bundle(request.base_url + path, parameters, asked, answer))
+
+
+def _scope(
+    identity: Identity, resource_type: str | None, asked: Sequence[tuple[str, str]]
+) -> tuple[str, frozenset[str], list[tuple[str, str]]]:
+    """(path, types, the other parameters)."""
+    if resource_type is not None:
+        access.require(identity, "search", resource_type)
+        return f"/{resource_type}", frozenset({resource_type}), list(asked)
+    names = [t.strip() for name, value in asked if name == "_type" for t in value.split(",")]
+    for name in names:
+        if name not in RESOURCE_TYPES:
+            raise invalid(f"{quote(name)} isn't a resource type.")
+        access.require(identity, "search", name)
+    types = frozenset(names) or access.readable_types(identity)
+    if not types:
+        raise FhirError(403, "forbidden", "Your groups don't allow search.")
+    return "/", types, [pair for pair in asked if pair[0] != "_type"]
+
+
+def _known(types: frozenset[str], path: str) -> Any:
+    """The parameters that may be used: of the type, or those that all named types share."""
+    if path == "/" and len(types) > 10:
+        return parameters.for_type("Resource")
+    return parameters.shared_by(types)
+
+
+def _find(asked: Plan, identity: Identity) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "query": asked.query(_restriction(asked.types, identity)),
+        "size": 0 if asked.count_only else asked.count + 1,
+        "track_total_hits": True if asked.count_only else _TOTALS[asked.total],
+        "_source": False,
+        "version": True,
+        "sort": asked.order(),
+    }
+    if asked.cursor and not asked.count_only:
+        body["search_after"] = cursor.decode(asked)
+    try:
+        return engine().search(ALIAS, body)
+    except EngineUnavailableError:
+        raise unavailable() from None
+    except EngineRefusedError as error:
+        if error.kind == "index_not_found_exception":  # being made
+            raise unavailable() from None
+        if error.kind in ("too_many_clauses", "too_many_nested_clauses"):
+            raise FhirError(422, "too-costly", "The search is too large; split it.") from None
+        if asked.cursor and error.status == 400:
+            raise invalid("The cursor isn't one of this search.") from None
+        raise
+
+
+def _restriction(types: frozenset[str], identity: Identity) -> list[Clause]:
+    """Private types: only what the user owns."""
+    private = types & access.PRIVATE_TYPES
+    if not private or access.sees_all_owners(identity):
+        return []
+    own: Clause = {"term": {"owner": identity.subject}}
+    if private == types:
+        return [own]
+    public: Clause = {"bool": {"must_not": [{"terms": {"type": sorted(private)}}]}}
+    return [{"bool": {"should": [public, own]}}]
+
+
+def _bundle(
+    url: str, given: Sequence[tuple[str, str]], asked: Plan, answer: dict[str, Any]
+) -> bytes:
+    """The Bundle's JSON. Stored bodies are copied as they are, byte for byte."""
+    used = [pair for pair in given if pair[0] == "_type"] + asked.used
+    own = f"&_cursor={percent(asked.cursor)}" if asked.cursor else ""
+    links = [{"relation": "self", "url": _link(url, used, own)}]
+    hits = answer["hits"]["hits"]
+    entries: list[bytes] = []
+    if hits and not asked.count_only:
+        shown, last = _page(hits[: asked.count])
+        entries = [_entry(url, version) for version in shown]
+        if last is not hits[-1]:
+            after = percent(cursor.encode(asked, last["sort"]))
+            links.append({"relation": "next", "url": _link(url, used, f"&_cursor={after}")})
+    head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
+    if asked.count_only or asked.total != "none":
+        head["total"] = answer["hits"]["total"]["value"]
+    head["link"] = links
+    if not entries:
+        return serialise(head)
+    return serialise(head)[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
+
+
+def _page(hits: list[dict[str, Any]]) -> tuple[list[Version], dict[str, Any]]:
+    """The versions of as many hits as fit into a page, and the last hit that is in it."""
+    found = {
+        (version.pk, version.version): version
+        for version in store.read_many([(hit["_id"], hit["_version"]) for hit in hits])
+    }
+    shown: list[Version] = []
+    size, last = 0, hits[0]
+    for hit in hits:
+        version = found.get((hit["_id"], hit["_version"]))
+        if version and version.body:
+            size += len(version.body)
+            if shown and size > MAX_PAGE_BYTES:
+                break
+            shown.append(version)
+        last = hit
+    return shown, last
+
+
+def _entry(url: str, version: Version) -> bytes:
+    full = serialise(f"{url.rpartition('/')[0]}/{version.pk}")
+    return b'{"fullUrl":' + full + b',"resource":' + version.body + b',"search":{"mode":"match"}}'
+
+
+def _link(url: str, used: Sequence[tuple[str, str]], cursor_part: str) -> str:
+    query = urlencode(used, quote_via=percent, safe=":,/$") + cursor_part
+    return f"{url}?{query.removeprefix('&')}" if query else url

@@ -1,0 +1,53 @@
+"""The table's stream to the index.
+
+A fault that passes (the engine is away or overloaded) raises, and the stream repeats the whole
+batch. A record that can never be indexed goes to quarantine in the control table, and its
+neighbours go on. The document's version is the resource's, so that replays, duplicates and disorder
+change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.indexer import quarantine
+from functions.indexer.writer import Entry, write
+from functions.search import extract
+from functions.shared import errors
+from functions.shared.log import configure, logger
+from functions.shared.resources import serialise
+from functions.shared.store import version_of
+
+configure()
+
+
+def handler(event: dict[str, Any], context: object) -> None:
+    """Indexes the inserts of a batch of stream records (view NEW_IMAGE)."""
+    records = [r["dynamodb"] for r in event["Records"] if r.get("eventName") == "INSERT"]
+    entries, refused = [], 0
+    for record in records:
+        try:
+            entries.append(_entry(record["NewImage"]))
+        except Exception as error:
+            if _passes(error):
+                raise
+            quarantine.add(record["Keys"], f"{type(error).__name__} in extraction")
+            refused += 1
+    for entry, reason in write(entries):
+        quarantine.add({"pk": {"S": entry.pk}, "version": {"N": str(entry.version)}}, reason)
+        refused += 1
+    logger.info("indexed", extra={"fields": {"records": len(records), "quarantined": refused}})
+
+
+def _entry(image: dict[str, Any]) -> Entry:
+    version = version_of(image)
+    return Entry(version.pk, version.version, serialise(extract.document(version)))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a later try may succeed: reading a large body failed, but not because it is gone."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion")
+    return errors.of_service(error) is not None or isinstance(error, OSError | MemoryError)

@@ -1,0 +1,27 @@
+"""Quarantine: records that can't be indexed, kept in the control table until they are redriven."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from functions.shared.log import logger
+from functions.shared.resources import instant
+from functions.shared.store import dynamodb
+
+PARTITION = "quarantine"
+
+
+def add(key: dict[str, Any], reason: str) -> None:
+    """Records a version, given by its item's key. Doing it again changes nothing but the time."""
+    name = f"{key['pk']['S']}#{key['version']['N']}"
+    dynamodb().put_item(
+        TableName=os.environ["CONTROL_TABLE_NAME"],
+        Item={
+            "pk": {"S": PARTITION},
+            "sk": {"S": name},
+            "reason": {"S": reason},
+            "updated": {"S": instant()},
+        },
+    )
+    logger.warning("quarantined", extra={"fields": {"key": name, "reason": reason}})
