@@ -1,0 +1,65 @@
+"""MiniStack with two more questions answered: how far stream consumers lag, and "save now".
+
+Run by the Python of MiniStack's own environment, not by ours. MiniStack keeps its state only on an
+orderly stop and forgets the records of DynamoDB streams then, so whoever stops it must first see
+every record consumed; neither has a public call. The names used here are those of the pinned
+version.
+
+- `GET /_local/lag`: `{"records": n}`, stream records that an enabled mapping hasn't consumed yet.
+- `POST /_local/save`: writes the state of all services to STATE_DIR; 204.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack import app as server  # pyright: ignore[reportMissingImports]
+from ministack.core.persistence import save_all  # pyright: ignore[reportMissingImports]
+from ministack.services import dynamodb, lambda_svc  # pyright: ignore[reportMissingImports]
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def unconsumed() -> int:
+    """Stream records between each enabled mapping's position and the end of its stream."""
+    records = 0
+    for account, region, mapping in lambda_svc._iter_all_esms():
+        parts = mapping.get("EventSourceArn", "").split(":")
+        if mapping.get("Enabled", True) and len(parts) > 5 and parts[2] == "dynamodb":
+            table = parts[5].split("/")[1]
+            place = {"account_id": account, "region": region}
+            position = lambda_svc._dynamodb_stream_positions.get_scoped(
+                account, region, mapping["UUID"], dynamodb.stream_start_position(table, **place)
+            )
+            records += max(0, dynamodb.stream_end_position(table, **place) - position)
+    return records
+
+
+class Server:
+    """The ASGI application in front of MiniStack's."""
+
+    def __init__(self, inner: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"], scope.get("path"), scope.get("method"):
+            case "http", "/_local/lag", "GET":
+                await _answer(send, 200, json.dumps({"records": unconsumed()}).encode())
+            case "http", "/_local/save", "POST":
+                save_all(server._build_persistence_save_dict())
+                await _answer(send, 204, b"")
+            case _:
+                await self._inner(scope, receive, send)
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+if __name__ == "__main__":
+    server.app = Server(server.app)
+    server.main()
