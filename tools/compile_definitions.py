@@ -190,7 +190,7 @@ class Compiler:
         compiled = []
         for component in definition["component"]:
             expression = component["expression"]
-            url = COMPONENTS.get((definition["url"], expression), component["definition"])
+            url = COMPONENTS.get((definition["url"], expression)) or component["definition"]
             kind = by_url[url]["type"]
             paths = self.paths(expression, kind, base, context)
             compiled.append({"code": by_url[url]["code"], "kind": kind, "paths": paths})
@@ -208,12 +208,12 @@ class Compiler:
 
     def filter(self, step: Step) -> str:
         match step:
-            case Where(member, value):
-                text = f"?{member}={value}"
-            case Resolves(name):
-                text = f"@{name}"
-            case Item(number):
-                text = f"#{number}"
+            case Where():
+                text = f"?{step.member}={step.value}"
+            case Resolves():
+                text = f"@{step.name}"
+            case Item():
+                text = f"#{step.number}"
             case _:
                 raise UnsupportedExpressionError(str(step))
         if "." in text or ":" in text:

@@ -5,7 +5,7 @@
 
 HL7's own JSON schema is one graph of 650 definitions, which takes long to compile, and it leaves
 out required primitives, choices of one type, and nulls beside extensions of primitives. These
-schemas (draft 2020-12) have them, and stand alone: a resource in a resource is validated by its own.
+schemas (draft 2020-12) have them, and stand alone: a resource in another is validated by its own.
 
 The result has one line per resource type, in alphabetical order, after a line with the data types:
 a process reads the lines that it needs. The rules are those of https://hl7.org/fhir/R4/json.html.
