@@ -146,7 +146,6 @@ uploads = UploadBucket(
         "table_arn": data.table_arn,
         "control_table_name": data.control_table_name,
         "control_table_arn": data.control_table_arn,
-        "stream_arn": data.stream_arn,
         "table_key_arn": data.key_arn,
         "issuer": auth.issuer,
         "client_ids": client_ids,
@@ -154,6 +153,7 @@ uploads = UploadBucket(
         "max_object_bytes": config.require_int("maxObjectBytes"),
         "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
         "function_platform": platform,
+        "log_retention_days": retention_days,
         "protect": protect,
     },
 )

@@ -1,0 +1,321 @@
+"""UploadBucket: private bytes, the function that lets them in and out, and the check on arrival."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components._buckets import bucket_policy, log_access, private_bucket
+from components._functions import KEY_USE_ACTIONS, Function, Functions, allow
+from components._keys import encryption_key, log_statement
+from components._layer import FunctionPlatform
+
+# S3's limit for one PUT. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+LARGEST_OBJECT_BYTES = 5 * 1024**3
+DEFAULT_QUOTA_BYTES = 1024**4
+SIGNATURE_MILLISECONDS = 300_000
+"""How old a signature may be: the life of the URLs that the upload function signs."""
+
+PREFIXES = ("datasets", "unassigned")
+"""First part of every key: files of a dataset, and those that belong to none (yet)."""
+
+# What a page must send with a presigned PUT, and what it may see of the answer.
+CORS_REQUEST_HEADERS = ["content-type", "if-none-match", "range", "x-amz-checksum-sha256"]
+CORS_ANSWER_HEADERS = [
+    *("Accept-Ranges", "Content-Length", "Content-Range", "ETag"),
+    *("x-amz-checksum-sha256", "x-amz-checksum-type", "x-amz-request-id", "x-amz-version-id"),
+]
+CORS_SECONDS = 3000
+
+GATEWAY_SECONDS = 29  # the gateway waits no longer
+# A large object whose checksum S3 doesn't keep is read and hashed: that takes its time.
+VERIFICATION_SECONDS = 900
+MEMORY_MIB = 1024
+
+
+class UploadBucketArgs(TypedDict):
+    table_name: pulumi.Input[str]
+    """Table of the resources' versions."""
+    table_arn: pulumi.Input[str]
+    """ARN of that table."""
+    control_table_name: pulumi.Input[str]
+    """Table of upload states and quotas."""
+    control_table_arn: pulumi.Input[str]
+    """ARN of that table."""
+    table_key_arn: pulumi.Input[str]
+    """KMS key that encrypts both tables."""
+    issuer: pulumi.Input[str]
+    """`iss` of the ID tokens that the upload function accepts."""
+    client_ids: list[pulumi.Input[str]]
+    """Clients (`aud`) whose ID tokens it accepts."""
+    allowed_origins: NotRequired[list[pulumi.Input[str]]]
+    """Web origins whose pages may send and fetch bytes. Default: none."""
+    max_object_bytes: NotRequired[int]
+    """Largest upload, in bytes. Default: 5 GiB, the most that one PUT carries."""
+    quota_bytes_per_user: NotRequired[int]
+    """What one user may store, in bytes, all versions together. Default: 1 TiB."""
+    function_platform: NotRequired[FunctionPlatform]
+    """Where the functions run. Default: AWS Lambda."""
+    log_retention_days: NotRequired[int]
+    """How long access logs and the functions' logs are kept, in days. Default: 365."""
+    protect: NotRequired[bool]
+    """Refuse to delete the bucket and its key. Default: true."""
+
+
+class UploadBucket(pulumi.ComponentResource):
+    """A private bucket that only verified uploads stay in.
+
+    Creates: key, bucket with policy, lifecycle and access logs, the upload function (serves
+    `/Binary` behind a gateway; signs URLs), the completion function (verifies each object that
+    arrives), and a queue for events that couldn't be handled.
+    """
+
+    bucket_name: pulumi.Output[str]
+    """Name of the bucket."""
+    bucket_arn: pulumi.Output[str]
+    """ARN of the bucket."""
+    key_arn: pulumi.Output[str]
+    """KMS key that encrypts the objects; who reads them needs it too."""
+    function_arn: pulumi.Output[str]
+    """The upload function, for the gateway's routes below `/Binary`."""
+
+    def __init__(
+        self, name: str, args: UploadBucketArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ai4h:index:UploadBucket", name, {}, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        retention = int(args.get("log_retention_days", 365))
+        protect = args.get("protect", True)
+        kept = pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect)
+
+        key = encryption_key(
+            f"{name}-key",
+            f"Datasets of {name}",
+            statements=[log_statement(aws.get_region_output().region)],
+            opts=kept,
+        )
+        self._bucket = self._datasets(key, retention, kept)
+        functions = Functions(
+            name,
+            platform=args.get("function_platform", FunctionPlatform.LAMBDA),
+            key=key,
+            log_retention_days=retention,
+            opts=self._child,
+        )
+        upload = self._upload(functions)
+        self._verify_arrivals(self._completion(functions))
+
+        self.bucket_name = self._bucket.bucket
+        self.bucket_arn = self._bucket.arn
+        self.key_arn = key.arn
+        self.function_arn = upload.resource.arn
+        self.register_outputs(
+            {
+                "bucket_name": self.bucket_name,
+                "bucket_arn": self.bucket_arn,
+                "key_arn": self.key_arn,
+                "function_arn": self.function_arn,
+            }
+        )
+
+    def _datasets(
+        self, key: aws.kms.Key, retention: int, kept: pulumi.ResourceOptions
+    ) -> aws.s3.Bucket:
+        name = f"{self._name}-datasets"
+        bucket = private_bucket(name, key_arn=key.arn, opts=kept)
+        bucket_policy(name, bucket, object_denials(bucket.arn, key.arn))
+        log_access(f"{name}-logs", bucket, days=retention, opts=self._child)
+        origins = self._args.get("allowed_origins", [])
+        if origins:
+            aws.s3.BucketCorsConfiguration(
+                name,
+                bucket=bucket.id,
+                cors_rules=[
+                    {
+                        "allowed_origins": origins,
+                        "allowed_methods": ["GET", "HEAD", "PUT"],
+                        "allowed_headers": CORS_REQUEST_HEADERS,
+                        "expose_headers": CORS_ANSWER_HEADERS,
+                        "max_age_seconds": CORS_SECONDS,
+                    }
+                ],
+                opts=self._child,
+            )
+        return bucket
+
+    def _upload(self, functions: Functions) -> Function:
+        args = self._args
+        return functions.function(
+            "api",
+            "functions.uploads.handler.handler",
+            description="Binary: signed URLs for uploads and downloads",
+            environment={
+                "TABLE_NAME": args["table_name"],
+                "CONTROL_TABLE_NAME": args["control_table_name"],
+                "BUCKET_NAME": self._bucket.bucket,
+                "ISSUER": args["issuer"],
+                "CLIENT_IDS": pulumi.Output.all(*args["client_ids"]).apply(",".join),
+                "MAX_OBJECT_BYTES": str(largest_object(args)),
+                "QUOTA_BYTES_PER_USER": str(
+                    int(args.get("quota_bytes_per_user", DEFAULT_QUOTA_BYTES))
+                ),
+            },
+            statements=[
+                *read_and_remove(self._bucket.arn),
+                # Deleting a Binary removes all versions and delete markers of its keys.
+                allow(["s3:ListBucketVersions"], self._bucket.arn),
+                allow(["s3:PutObject"], objects(self._bucket.arn)),
+                allow(
+                    [
+                        *("dynamodb:ConditionCheckItem", "dynamodb:GetItem"),
+                        *("dynamodb:PutItem", "dynamodb:Query"),
+                    ],
+                    args["table_arn"],
+                ),
+                upload_records(args["control_table_arn"]),
+                allow(["dynamodb:Query"], args["control_table_arn"]),
+                table_key(args["table_key_arn"]),
+            ],
+            timeout=GATEWAY_SECONDS,
+            memory=MEMORY_MIB,
+        )
+
+    def _completion(self, functions: Functions) -> Function:
+        args = self._args
+        return functions.function(
+            "completion",
+            "functions.uploads.completion.handler",
+            description="Verifies the objects that arrived",
+            environment={
+                "CONTROL_TABLE_NAME": args["control_table_name"],
+                "BUCKET_NAME": self._bucket.bucket,
+            },
+            statements=[
+                *read_and_remove(self._bucket.arn),
+                # What is put beside the uploads, by whomever, is hidden.
+                allow(["s3:DeleteObject"], pulumi.Output.concat(self._bucket.arn, "/*")),
+                upload_records(args["control_table_arn"]),
+                table_key(args["table_key_arn"]),
+            ],
+            timeout=VERIFICATION_SECONDS,
+            memory=MEMORY_MIB,
+        )
+
+    def _verify_arrivals(self, completion: Function) -> None:
+        """S3 reports each new object; Lambda tries three times, then keeps the event in the queue.
+
+        Not an on-failure destination: with the queue that every function of ours has as dead-letter
+        queue, it would deliver each failure twice.
+        """
+        permission = aws.lambda_.Permission(
+            f"{self._name}-arrivals",
+            action="lambda:InvokeFunction",
+            principal="s3.amazonaws.com",
+            function=completion.resource.arn,
+            source_arn=self._bucket.arn,
+            source_account=aws.get_caller_identity_output().account_id,
+            opts=self._child,
+        )
+        aws.s3.BucketNotification(
+            f"{self._name}-arrivals",
+            bucket=self._bucket.id,
+            lambda_functions=[
+                {
+                    "lambda_function_arn": completion.resource.arn,
+                    "events": ["s3:ObjectCreated:*"],
+                }
+            ],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+        )
+
+
+def largest_object(args: UploadBucketArgs) -> int:
+    """`max_object_bytes`, checked. ValueError for a size that no upload can have."""
+    size = int(args.get("max_object_bytes", LARGEST_OBJECT_BYTES))
+    if not 1 <= size <= LARGEST_OBJECT_BYTES:
+        raise ValueError(f"max_object_bytes: 1 to {LARGEST_OBJECT_BYTES}, one PUT; not {size}")
+    return size
+
+
+def object_denials(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]
+) -> list[Mapping[str, Any]]:
+    """What no one may do, whatever else allows it: use old signatures, or encrypt otherwise.
+
+    An upload that names no encryption gets the bucket's own. One that names `aws:kms` without a
+    key would get AWS's key: a header that names no key differs from ours as well.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
+    """
+    every = {"Effect": "Deny", "Principal": {"AWS": "*"}}
+    all_objects = pulumi.Output.concat(bucket_arn, "/*")
+    return [
+        {
+            **every,
+            "Sid": "FreshSignatures",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, all_objects],
+            "Condition": {"NumericGreaterThan": {"s3:signatureAge": str(SIGNATURE_MILLISECONDS)}},
+        },
+        {
+            **every,
+            "Sid": "OwnKey",
+            "Action": "s3:PutObject",
+            "Resource": all_objects,
+            "Condition": {
+                "Null": {"s3:x-amz-server-side-encryption": "false"},
+                "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key_arn},
+            },
+        },
+        {
+            **every,
+            "Sid": "NoKeyOfTheClient",
+            "Action": "s3:PutObject",
+            "Resource": all_objects,
+            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
+        },
+    ]
+
+
+def objects(bucket_arn: pulumi.Input[str]) -> Sequence[pulumi.Input[str]]:
+    """Every object that is an upload."""
+    return [pulumi.Output.concat(bucket_arn, f"/{prefix}/*") for prefix in PREFIXES]
+
+
+def read_and_remove(bucket_arn: pulumi.Input[str]) -> list[Mapping[str, Any]]:
+    """Examine an upload, and remove one that must not stay.
+
+    With `s3:ListBucket` an object that isn't there is a 404; without, it would be a 403.
+    """
+    return [
+        allow(["s3:ListBucket"], bucket_arn),
+        allow(
+            [
+                *("s3:DeleteObject", "s3:DeleteObjectVersion"),
+                *("s3:GetObject", "s3:GetObjectVersion"),
+            ],
+            objects(bucket_arn),
+        ),
+    ]
+
+
+def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """Read and change the records of uploads, with their quota in the same transaction."""
+    return allow(
+        [
+            *("dynamodb:DeleteItem", "dynamodb:GetItem"),
+            *("dynamodb:PutItem", "dynamodb:UpdateItem"),
+        ],
+        control_table_arn,
+    )
+
+
+def table_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """Use the tables' key, through DynamoDB only."""
+    service = pulumi.Output.concat("dynamodb.", aws.get_region_output().region, ".amazonaws.com")
+    return {
+        **allow(KEY_USE_ACTIONS, key_arn),
+        "Condition": {"StringEquals": {"kms:ViaService": service}},
+    }
