@@ -5,22 +5,23 @@
 A module is imported when one of its names is first used: the AWS SDK is large, and who uses one
 component needn't wait for the others.
 
-No `from __future__ import annotations` in these modules: Pulumi's schema analyzer reads the
-annotations of arguments at run time.
+In these modules: no `from __future__ import annotations`, since Pulumi's schema analyzer reads the
+annotations of arguments at run time; and relative imports, since the wheel has this package as
+`ai4h_platform.components`, beside the `functions` that it deploys.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components._layer import FunctionPlatform
-    from components.auth_pool import AuthPool, AuthPoolArgs, Mfa
-    from components.data_store import DataStore, DataStoreArgs
-    from components.edge import Edge, EdgeArgs, EdgeDomainArgs, PriceClass
-    from components.eval_cluster import EvalCluster, EvalClusterArgs
-    from components.gateway import Gateway, GatewayArgs, GatewayThrottleArgs
-    from components.network import Network, NetworkArgs
-    from components.upload_bucket import UploadBucket, UploadBucketArgs
+    from ._layer import FunctionPlatform
+    from .auth_pool import AuthPool, AuthPoolArgs, Mfa
+    from .data_store import DataStore, DataStoreArgs
+    from .edge import Edge, EdgeArgs, EdgeDomainArgs, PriceClass
+    from .eval_cluster import EvalCluster, EvalClusterArgs
+    from .gateway import Gateway, GatewayArgs, GatewayThrottleArgs
+    from .network import Network, NetworkArgs
+    from .upload_bucket import UploadBucket, UploadBucketArgs
 
 __all__ = [
     "AuthPool",
@@ -43,6 +44,9 @@ __all__ = [
     "UploadBucket",
     "UploadBucketArgs",
 ]
+
+__version__ = "0.1.0"
+"""Of the wheel and of the component package, by https://semver.org; a release is tagged `v…`."""
 
 _MODULES = {
     "_layer": ("FunctionPlatform",),

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components._layer import FUNCTIONS, FunctionPlatform, build_layer
+from ._layer import FUNCTIONS, FunctionPlatform, build_layer
 
 # The longest that SQS keeps a message. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/
 # SQSDeveloperGuide/quotas-messages.html

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components._routes import CORS_ORIGIN, Part, part
+from ._routes import CORS_ORIGIN, Part, part
 
 
 @dataclass(frozen=True)

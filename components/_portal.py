@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components._buckets import bucket_policy, log_access, private_bucket
+from ._buckets import bucket_policy, log_access, private_bucket
 
 TWO_YEARS_SECONDS = 2 * 365 * 24 * 3600
 

@@ -8,11 +8,11 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from components._access_log import access_log
-from components._keys import encryption_key, log_statement
-from components._portal import portal_bucket, security_headers, serve
-from components._routes import STAGE
-from components._web_acl import ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
+from ._access_log import access_log
+from ._keys import encryption_key, log_statement
+from ._portal import portal_bucket, security_headers, serve
+from ._routes import STAGE
+from ._web_acl import ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
 
 PORTAL = Path(__file__).parent.parent / "portal"
 GLOBAL_REGION = "us-east-1"

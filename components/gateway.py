@@ -7,11 +7,11 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components._api_metrics import alarms, dashboard
-from components._gateway_responses import gateway_responses
-from components._keys import encryption_key, log_statement
-from components._routes import STAGE, Route, RouteTable, part, triggers
-from components._web_acl import Scope, baseline_rules, origin_secret_rule, web_acl
+from ._api_metrics import alarms, dashboard
+from ._gateway_responses import gateway_responses
+from ._keys import encryption_key, log_statement
+from ._routes import STAGE, Route, RouteTable, part, triggers
+from ._web_acl import Scope, baseline_rules, origin_secret_rule, web_acl
 
 # The template of a path, not its query: queries may name patients. No header, so no token.
 ACCESS_LOG = {

@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components._keys import encryption_key, log_statement
+from ._keys import encryption_key, log_statement
 
 ZONES = 3
 DEFAULT_CIDR = "10.0.0.0/16"
