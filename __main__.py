@@ -136,6 +136,7 @@ data = DataStore(
         },
         "backup": config.require_bool("backup"),
         "function_platform": platform,
+        "log_retention_days": retention_days,
         "protect": protect,
     },
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._layer import FunctionPlatform
     from .auth_pool import AuthPool, AuthPoolArgs, Mfa
-    from .data_store import DataStore, DataStoreArgs
+    from .data_store import DataStore, DataStoreArgs, DataStoreSearchArgs
     from .edge import Edge, EdgeArgs, EdgeDomainArgs, PriceClass
     from .eval_cluster import EvalCluster, EvalClusterArgs
     from .gateway import Gateway, GatewayArgs, GatewayThrottleArgs
@@ -28,6 +28,7 @@ __all__ = [
     "AuthPoolArgs",
     "DataStore",
     "DataStoreArgs",
+    "DataStoreSearchArgs",
     "Edge",
     "EdgeArgs",
     "EdgeDomainArgs",
@@ -51,7 +52,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "_layer": ("FunctionPlatform",),
     "auth_pool": ("AuthPool", "AuthPoolArgs", "Mfa"),
-    "data_store": ("DataStore", "DataStoreArgs"),
+    "data_store": ("DataStore", "DataStoreArgs", "DataStoreSearchArgs"),
     "edge": ("Edge", "EdgeArgs", "EdgeDomainArgs", "PriceClass"),
     "eval_cluster": ("EvalCluster", "EvalClusterArgs"),
     "gateway": ("Gateway", "GatewayArgs", "GatewayThrottleArgs"),

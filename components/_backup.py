@@ -1,0 +1,159 @@
+"""Daily backups of tables and buckets, in a vault that keeps none longer than erasure allows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from ._functions import KEY_USE_ACTIONS, allow, service_trust
+
+NIGHTLY = "cron(0 2 * * ? *)"
+# Erased data may live on in backups for this long, and no backup longer.
+RETENTION_DAYS = 35
+START_WITHIN_MINUTES, COMPLETE_WITHIN_MINUTES = 60, 12 * 60
+
+
+def daily_backup(
+    name: str,
+    *,
+    tables: Sequence[aws.dynamodb.Table],
+    buckets: Sequence[aws.s3.Bucket],
+    key: aws.kms.Key,
+    protect: bool,
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """A vault with a plan that fills it. Restoring is left to a person with rights of their own."""
+    child = opts
+    vault = aws.backup.Vault(
+        name,
+        kms_key_arn=key.arn,
+        force_destroy=not protect,
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(protect=protect, retain_on_delete=protect)
+        ),
+    )
+    aws.backup.VaultLockConfiguration(
+        name, backup_vault_name=vault.name, max_retention_days=RETENTION_DAYS, opts=child
+    )
+    plan = aws.backup.Plan(
+        name,
+        rules=[
+            {
+                "rule_name": "nightly",
+                "target_vault_name": vault.name,
+                "schedule": NIGHTLY,
+                "start_window": START_WITHIN_MINUTES,
+                "completion_window": COMPLETE_WITHIN_MINUTES,
+                "lifecycle": {"delete_after": RETENTION_DAYS},
+            }
+        ],
+        opts=child,
+    )
+    role = aws.iam.Role(
+        f"{name}-role",
+        description=f"Makes the backups of {name}",
+        assume_role_policy=pulumi.Output.json_dumps(service_trust("backup.amazonaws.com")),
+        opts=child,
+    )
+    permissions = aws.iam.RolePolicy(
+        f"{name}-policy",
+        role=role.name,
+        policy=pulumi.Output.json_dumps(
+            backup_policy(
+                table_arns=[table.arn for table in tables],
+                bucket_arns=[bucket.arn for bucket in buckets],
+                vault_arn=vault.arn,
+                key_arn=key.arn,
+            )
+        ),
+        opts=child,
+    )
+    # Named one by one: what is named is backed up whatever the account's settings for its type.
+    aws.backup.Selection(
+        name,
+        plan_id=plan.id,
+        iam_role_arn=role.arn,
+        resources=[item.arn for item in (*tables, *buckets)],
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[permissions])),
+    )
+
+
+def backup_policy(
+    *,
+    table_arns: Sequence[pulumi.Input[str]],
+    bucket_arns: Sequence[pulumi.Input[str]],
+    vault_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+) -> dict[str, Any]:
+    """What AWS's own policies for backups of DynamoDB and S3 allow, for these resources only.
+
+    https://docs.aws.amazon.com/aws-backup/latest/devguide/security-iam-awsmanpol.html
+    """
+    region, account = aws.get_region_output().region, aws.get_caller_identity_output().account_id
+    partition = aws.get_partition_output().partition
+    rules = pulumi.Output.concat(
+        "arn:", partition, ":events:", region, ":", account, ":rule/AwsBackupManagedRule*"
+    )
+    points = pulumi.Output.concat(
+        "arn:", partition, ":backup:", region, ":", account, ":recovery-point:*"
+    )
+    statements = [
+        allow(TABLE_ACTIONS, table_arns),
+        allow(
+            ["dynamodb:DeleteBackup", "dynamodb:DescribeBackup"],
+            [pulumi.Output.concat(arn, "/backup/*") for arn in table_arns],
+        ),
+        allow(BUCKET_ACTIONS, bucket_arns),
+        allow(OBJECT_ACTIONS, [pulumi.Output.concat(arn, "/*") for arn in bucket_arns]),
+        allow(RULE_ACTIONS, rules),
+        # They know no resource to restrict them to.
+        allow(["cloudwatch:GetMetricData", "events:ListRules", "tag:GetResources"], "*"),
+        allow(["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"], vault_arn),
+        allow(["backup:TagResource"], points),
+        allow(KEY_USE_ACTIONS, key_arn),
+        {
+            **allow(["kms:CreateGrant"], key_arn),
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        },
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+TABLE_ACTIONS = (
+    "dynamodb:CreateBackup",
+    "dynamodb:DescribeTable",
+    "dynamodb:ListTagsOfResource",
+    "dynamodb:StartAwsBackupJob",
+)
+# S3 backups follow a bucket by inventory and notification.
+BUCKET_ACTIONS = (
+    "s3:GetBucketAcl",
+    "s3:GetBucketLocation",
+    "s3:GetBucketNotification",
+    "s3:GetBucketTagging",
+    "s3:GetBucketVersioning",
+    "s3:GetInventoryConfiguration",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:PutBucketNotification",
+    "s3:PutInventoryConfiguration",
+)
+OBJECT_ACTIONS = (
+    "s3:GetObject",
+    "s3:GetObjectAcl",
+    "s3:GetObjectTagging",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionAcl",
+    "s3:GetObjectVersionTagging",
+)
+RULE_ACTIONS = (
+    "events:DeleteRule",
+    "events:DescribeRule",
+    "events:DisableRule",
+    "events:EnableRule",
+    "events:ListTargetsByRule",
+    "events:PutRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+)

@@ -1,0 +1,60 @@
+"""The tables of the data store: the log of versions, and the control table beside it."""
+
+import pulumi
+import pulumi_aws as aws
+
+CHANGE_INDEX = "changes"
+RECOVERY_DAYS = 35  # the longest that DynamoDB offers
+
+
+def versions_table(
+    name: str, *, key_arn: pulumi.Input[str], protect: bool, opts: pulumi.ResourceOptions
+) -> aws.dynamodb.Table:
+    """One item per version of a resource, never changed in place, so the stream has inserts only.
+
+    Its index lists by type (in shards) and time what changed, for history and export.
+    """
+    return aws.dynamodb.Table(
+        name,
+        billing_mode="PAY_PER_REQUEST",
+        hash_key="pk",
+        range_key="version",
+        attributes=[
+            {"name": "pk", "type": "S"},
+            {"name": "version", "type": "N"},
+            {"name": "shard", "type": "S"},
+            {"name": "updated", "type": "S"},
+        ],
+        global_secondary_indexes=[
+            {
+                "name": CHANGE_INDEX,
+                "hash_key": "shard",
+                "range_key": "updated",
+                "projection_type": "INCLUDE",  # what access rules ask for, but no bodies
+                "non_key_attributes": ["owner", "dataset", "deleted", "erased"],
+            }
+        ],
+        stream_enabled=True,
+        stream_view_type="NEW_IMAGE",
+        point_in_time_recovery={"enabled": True, "recovery_period_in_days": RECOVERY_DAYS},
+        server_side_encryption={"enabled": True, "kms_key_arn": key_arn},
+        deletion_protection_enabled=protect,
+        opts=opts,
+    )
+
+
+def control_table(
+    name: str, *, key_arn: pulumi.Input[str], protect: bool, opts: pulumi.ResourceOptions
+) -> aws.dynamodb.Table:
+    """Everything that is no version and does change: upload states, quotas, quarantine."""
+    return aws.dynamodb.Table(
+        name,
+        billing_mode="PAY_PER_REQUEST",
+        hash_key="pk",
+        range_key="sk",
+        attributes=[{"name": "pk", "type": "S"}, {"name": "sk", "type": "S"}],
+        point_in_time_recovery={"enabled": True, "recovery_period_in_days": RECOVERY_DAYS},
+        server_side_encryption={"enabled": True, "kms_key_arn": key_arn},
+        deletion_protection_enabled=protect,
+        opts=opts,
+    )

@@ -1,0 +1,318 @@
+"""DataStore: the resources' versions, the index to search them by, and the API's function."""
+
+import json
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from ._backup import daily_backup
+from ._buckets import bucket_policy, log_access, private_bucket
+from ._functions import Function, Functions, allow
+from ._keys import encryption_key, log_statement
+from ._layer import FunctionPlatform
+from ._search_domain import SearchDomain
+from ._tables import control_table, versions_table
+
+# The indexer raises on what passes, so the engine may be away for this long without loss; a record
+# that ends the function itself is given up after it, with time left to look it up in the stream,
+# which keeps a day.
+MAX_RECORD_AGE_SECONDS = 12 * 3600
+BATCH = 100
+PARALLEL_BATCHES = 2  # per shard; a resource's versions stay in order
+
+API_SECONDS = 29  # API Gateway waits no longer
+INDEXER_SECONDS = 60
+INDEX_ADMIN_SECONDS = 180  # it waits a minute for a new domain
+
+
+class DataStoreSearchArgs(TypedDict):
+    instance_type: NotRequired[str]
+    """Type of the data nodes. Default: r7g.large.search."""
+    instance_count: NotRequired[int]
+    """Data nodes: 1, or a multiple of 2 or 3, the zones they are spread over. Default: 3."""
+    volume_gib: NotRequired[int]
+    """Disk per data node, in GiB. Default: 50."""
+
+
+class DataStoreArgs(TypedDict):
+    vpc_id: pulumi.Input[str]
+    """VPC of the search domain and the functions."""
+    subnet_ids: pulumi.Input[list[str]]
+    """Its private subnets, one per zone, as many as the search nodes are spread over or more."""
+    issuer: pulumi.Input[str]
+    """`iss` of the tokens that the API accepts."""
+    client_ids: list[pulumi.Input[str]]
+    """`aud` of the tokens that the API accepts."""
+    search: NotRequired[DataStoreSearchArgs]
+    """Size of the search domain."""
+    backup: NotRequired[bool]
+    """Daily backups of tables and bucket, kept for 35 days. Default: true."""
+    function_platform: NotRequired[FunctionPlatform]
+    """Where the functions run. Default: AWS Lambda."""
+    log_retention_days: NotRequired[int]
+    """How long the logs of functions, search and bucket are kept, in days. Default: 365."""
+    protect: NotRequired[bool]
+    """Refuse to delete tables, bucket, domain, vault and key. Default: true."""
+
+
+class DataStore(pulumi.ComponentResource):
+    """An append-only table of resource versions with an index for search, and the FHIR API on both.
+
+    Creates: key, versions table with its stream, control table, bucket for large bodies, search
+    domain, and the functions `api`, `indexer` (table to index) and `index-admin` (index and its
+    access rights; run whenever its code or the roles change), and a backup plan.
+    """
+
+    table_name: pulumi.Output[str]
+    """The table of versions."""
+    table_arn: pulumi.Output[str]
+    """ARN of the table of versions."""
+    control_table_name: pulumi.Output[str]
+    """The table of what isn't a version: upload state, quotas, quarantine."""
+    control_table_arn: pulumi.Output[str]
+    """ARN of the control table."""
+    stream_arn: pulumi.Output[str]
+    """Stream of new versions (NEW_IMAGE)."""
+    key_arn: pulumi.Output[str]
+    """The key that encrypts tables, bucket, domain and logs."""
+    overflow_bucket: pulumi.Output[str]
+    """Bucket of the bodies that are too large for an item."""
+    search_endpoint: pulumi.Output[str]
+    """URL of the search engine; on AWS inside the VPC."""
+    api_function_arn: pulumi.Output[str]
+    """ARN of the API's function."""
+    api_function_name: pulumi.Output[str]
+    """Name of the API's function."""
+    indexer_function_name: pulumi.Output[str]
+    """Name of the function that fills the index."""
+
+    def __init__(
+        self, name: str, args: DataStoreArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ai4h:index:DataStore", name, {}, opts)
+        self._name = name
+        protect = args.get("protect", True)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._stateful = pulumi.ResourceOptions(
+            parent=self, protect=protect, retain_on_delete=protect
+        )
+        self._retention = int(args.get("log_retention_days", 365))
+        self._key = encryption_key(
+            f"{name}-key",
+            f"Tables, large bodies, index and logs of {name}",
+            statements=[log_statement(aws.get_region_output().region)],
+            opts=self._stateful,
+        )
+        self._versions = versions_table(
+            f"{name}-versions", key_arn=self._key.arn, protect=protect, opts=self._stateful
+        )
+        self._control = control_table(
+            f"{name}-control", key_arn=self._key.arn, protect=protect, opts=self._stateful
+        )
+        self._overflow = self._overflow_bucket()
+        if args.get("backup", True):
+            daily_backup(
+                f"{name}-backup",
+                tables=[self._versions, self._control],
+                buckets=[self._overflow],
+                key=self._key,
+                protect=protect,
+                opts=self._child,
+            )
+        functions = Functions(
+            name,
+            platform=args.get("function_platform", FunctionPlatform.LAMBDA),
+            key=self._key,
+            log_retention_days=self._retention,
+            vpc_id=args["vpc_id"],
+            subnet_ids=args["subnet_ids"],
+            opts=self._child,
+        )
+        admin_role = functions.role("index-admin")
+        domain = self._domain(args, functions, admin_role)
+        api = self._api(functions, domain, args["issuer"], args["client_ids"])
+        indexer = self._indexer(functions, domain)
+        admin = self._index_admin(functions, domain, admin_role)
+        policy = domain.restrict_to([api.role.arn, indexer.role.arn, admin.role.arn])
+        prepared = self._prepare(admin, domain, api, indexer, policy)
+        self._follow_stream(functions, indexer, prepared)
+
+        self.table_name = self._versions.name
+        self.table_arn = self._versions.arn
+        self.control_table_name = self._control.name
+        self.control_table_arn = self._control.arn
+        self.stream_arn = self._versions.stream_arn
+        self.key_arn = self._key.arn
+        self.overflow_bucket = self._overflow.bucket
+        self.search_endpoint = domain.url
+        self.api_function_arn = api.resource.arn
+        self.api_function_name = api.resource.name
+        self.indexer_function_name = indexer.resource.name
+        self.register_outputs(
+            {
+                "table_name": self.table_name,
+                "table_arn": self.table_arn,
+                "control_table_name": self.control_table_name,
+                "control_table_arn": self.control_table_arn,
+                "stream_arn": self.stream_arn,
+                "key_arn": self.key_arn,
+                "overflow_bucket": self.overflow_bucket,
+                "search_endpoint": self.search_endpoint,
+                "api_function_arn": self.api_function_arn,
+                "api_function_name": self.api_function_name,
+                "indexer_function_name": self.indexer_function_name,
+            }
+        )
+
+    def _overflow_bucket(self) -> aws.s3.Bucket:
+        name = f"{self._name}-overflow"
+        bucket = private_bucket(name, key_arn=self._key.arn, opts=self._stateful)
+        bucket_policy(name, bucket)
+        log_access(f"{name}-logs", bucket, opts=self._child, days=self._retention)
+        return bucket
+
+    def _domain(
+        self, args: DataStoreArgs, functions: Functions, admin_role: aws.iam.Role
+    ) -> SearchDomain:
+        size = args.get("search", {})
+        assert functions.security_group is not None  # a VPC was given
+        return SearchDomain(
+            f"{self._name}-search",
+            instance_type=size.get("instance_type", "r7g.large.search"),
+            instance_count=int(size.get("instance_count", 3)),
+            volume_gib=int(size.get("volume_gib", 50)),
+            vpc_id=args["vpc_id"],
+            subnet_ids=args["subnet_ids"],
+            client_group_id=functions.security_group.id,
+            master_role_arn=admin_role.arn,
+            key=self._key,
+            log_retention_days=self._retention,
+            opts=self._stateful,
+            child=self._child,
+        )
+
+    def _api(
+        self,
+        functions: Functions,
+        domain: SearchDomain,
+        issuer: pulumi.Input[str],
+        client_ids: list[pulumi.Input[str]],
+    ) -> Function:
+        return functions.function(
+            "api",
+            "functions.api.handler.handler",
+            description="FHIR API: interactions and search",
+            environment={
+                "TABLE_NAME": self._versions.name,
+                "OVERFLOW_BUCKET": self._overflow.bucket,
+                "SEARCH_ENDPOINT": domain.url,
+                "ISSUER": issuer,
+                "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
+            },
+            statements=[
+                allow(
+                    [
+                        "dynamodb:BatchGetItem",
+                        "dynamodb:ConditionCheckItem",
+                        "dynamodb:GetItem",
+                        "dynamodb:PutItem",
+                        "dynamodb:Query",
+                    ],
+                    self._versions.arn,
+                ),
+                allow(
+                    ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+                    pulumi.Output.concat(self._overflow.arn, "/*"),
+                ),
+                allow(["es:ESHttpPost"], pulumi.Output.concat(domain.arn, "/*/_search")),
+            ],
+            timeout=API_SECONDS,
+            memory=1024,
+        )
+
+    def _indexer(self, functions: Functions, domain: SearchDomain) -> Function:
+        return functions.function(
+            "indexer",
+            "functions.indexer.handler.handler",
+            description="New versions to the search index",
+            environment={
+                "CONTROL_TABLE_NAME": self._control.name,
+                "OVERFLOW_BUCKET": self._overflow.bucket,
+                "SEARCH_ENDPOINT": domain.url,
+            },
+            statements=[
+                allow(
+                    [
+                        "dynamodb:DescribeStream",
+                        "dynamodb:GetRecords",
+                        "dynamodb:GetShardIterator",
+                        "dynamodb:ListStreams",
+                    ],
+                    pulumi.Output.concat(self._versions.arn, "/stream/*"),
+                ),
+                allow(["dynamodb:PutItem"], self._control.arn),
+                allow(["s3:GetObject"], pulumi.Output.concat(self._overflow.arn, "/*")),
+                # Without it, S3 calls an object that is gone forbidden, which might pass.
+                allow(["s3:ListBucket"], self._overflow.arn),
+                allow(["es:ESHttpPost"], pulumi.Output.concat(domain.arn, "/*/_bulk")),
+            ],
+            timeout=INDEXER_SECONDS,
+            memory=1024,
+        )
+
+    def _index_admin(
+        self, functions: Functions, domain: SearchDomain, role: aws.iam.Role
+    ) -> Function:
+        return functions.function(
+            "index-admin",
+            "functions.index_admin.handler.handler",
+            description="Makes the search index and maps roles to its rights",
+            environment={"SEARCH_ENDPOINT": domain.url},
+            statements=[
+                allow(
+                    ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut"],
+                    pulumi.Output.concat(domain.arn, "/*"),
+                )
+            ],
+            timeout=INDEX_ADMIN_SECONDS,
+            memory=512,
+            role=role,
+        )
+
+    def _prepare(
+        self,
+        admin: Function,
+        domain: SearchDomain,
+        api: Function,
+        indexer: Function,
+        policy: aws.opensearch.DomainPolicy,
+    ) -> aws.lambda_.Invocation:
+        """Runs the index-admin function now and whenever what it does would differ."""
+        return aws.lambda_.Invocation(
+            f"{self._name}-index",
+            function_name=admin.resource.name,
+            input=pulumi.Output.json_dumps(
+                {"read_roles": [api.role.arn], "write_roles": [indexer.role.arn]}
+            ),
+            triggers={"code": admin.code_hash, "domain": domain.url},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
+
+    def _follow_stream(
+        self, functions: Functions, indexer: Function, prepared: aws.lambda_.Invocation
+    ) -> None:
+        aws.lambda_.EventSourceMapping(
+            f"{self._name}-indexer",
+            event_source_arn=self._versions.stream_arn,
+            function_name=indexer.resource.arn,
+            starting_position="TRIM_HORIZON",
+            filter_criteria={"filters": [{"pattern": json.dumps({"eventName": ["INSERT"]})}]},
+            batch_size=BATCH,
+            parallelization_factor=PARALLEL_BATCHES,
+            bisect_batch_on_function_error=True,
+            maximum_retry_attempts=-1,
+            maximum_record_age_in_seconds=MAX_RECORD_AGE_SECONDS,
+            destination_config={"on_failure": {"destination_arn": functions.failure_queue.arn}},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[prepared]),
+        )
