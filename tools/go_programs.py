@@ -1,0 +1,89 @@
+"""Go programs that tests and make targets use, built from tools/go into the cache on first use.
+
+    python -m tools.go_programs actionlint [arguments …]
+
+As a command it becomes the program. Each folder of tools/go is a module of its own, because
+programs need different versions of the same libraries.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.files import cache_directory
+from local.lock import wait
+
+SOURCES = Path(__file__).parent / "go"
+PULUMI = "github.com/pulumi/pulumi"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to build: a package, from the module in a folder of tools/go."""
+
+    module: str
+    package: str
+    flags: tuple[str, ...] = ()
+
+
+PROGRAMS = {
+    "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
+    "generate_sdk": Program("pulumi", "./generate_sdk"),
+    "pulumi": Program(
+        "pulumi",
+        f"{PULUMI}/pkg/v3/cmd/pulumi",
+        (f"-ldflags=-X {PULUMI}/sdk/v3/go/common/version.Version=3.258.0",),
+    ),
+}
+
+
+class GoError(RuntimeError):
+    """A program could not be built; the text says why and what helps."""
+
+
+def program(name: str) -> Path:
+    """Path of the program, built (minutes) unless the cache has it. Raises GoError."""
+    built = cache_directory() / "go" / f"{name}-{_key(PROGRAMS[name])}" / name
+    if not built.exists():
+        with wait(built.parent.with_suffix(".lock")):
+            if not built.exists():
+                _build(PROGRAMS[name], built)
+    return built
+
+
+def _key(wanted: Program) -> str:
+    folder = SOURCES / wanted.module
+    digest = hashlib.sha256(repr(wanted).encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _build(wanted: Program, target: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise GoError("There is no go on PATH: install Go 1.25 or later (go.dev/doc/install).")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".unfinished")
+    command = [go, "build", "-buildvcs=false", "-trimpath", *wanted.flags]
+    done = subprocess.run(
+        [*command, "-o", unfinished, wanted.package],
+        cwd=SOURCES / wanted.module,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise GoError(f"{wanted.package} could not be built:\n{done.stderr.strip()}")
+    unfinished.replace(target)
+
+
+if __name__ == "__main__":
+    try:
+        binary = program(sys.argv[1])
+    except GoError as error:
+        sys.exit(str(error))
+    os.execv(binary, [binary.name, *sys.argv[2:]])  # noqa: S606 (that is what it is for)
