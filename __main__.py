@@ -240,7 +240,11 @@ if with_cluster:
             "kubernetes_version": config.require("kubernetesVersion"),
             "public_access_cidrs": cluster_cidrs,
             "admin_role_arns": config.require_object("clusterAdminRoleArns"),
+            "view_role_arns": config.require_object("clusterViewRoleArns"),
+            "log_retention_days": retention_days,
+            "protect": protect,
         },
     )
     pulumi.export("cluster_name", cluster.cluster_name)
     pulumi.export("kubeconfig_command", cluster.kubeconfig_command)
+    pulumi.export("oidc_provider_arn", cluster.oidc_provider_arn)

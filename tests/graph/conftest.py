@@ -15,5 +15,6 @@ def no_ambient_aws() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The SDK warns on import about resources that only it uses."""
-    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:pulumi_aws")
+    """The SDKs warn on import about resources that only they use."""
+    for package in ("pulumi_aws", "pulumi_eks"):
+        config.addinivalue_line("filterwarnings", f"ignore::DeprecationWarning:{package}")

@@ -20,7 +20,7 @@ OUTPUTS = {
     *("indexer_function_name", "issuer", "overflow_bucket", "portal_url", "region"),
     *("search_endpoint", "stage_url", "table_name", "usage_plan_id", "user_pool_id"),
 }
-CLUSTER_OUTPUTS = {"cluster_name", "kubeconfig_command"}
+CLUSTER_OUTPUTS = {"cluster_name", "kubeconfig_command", "oidc_provider_arn"}
 PROJECT_FILE = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 

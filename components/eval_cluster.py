@@ -1,0 +1,237 @@
+"""EvalCluster: the Kubernetes cluster that evaluates models next to the data.
+
+What runs in it gets a module of its own, on top of the cluster, its nodes and its add-ons.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_eks as eks
+import pulumi_kubernetes as kubernetes
+
+from components._cluster_addons import (
+    NODE_ADDONS,
+    AddonInstaller,
+    addon_versions,
+    workload_addons,
+)
+from components._cluster_nodes import node_role, system_nodes, volume_key
+from components._keys import encryption_key, log_statement
+
+CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
+ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/(?P<path_and_name>[\w+=,.@/-]+)")
+# https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+ADMIN_POLICY, VIEW_POLICY = "AmazonEKSClusterAdminPolicy", "AmazonEKSViewPolicy"
+
+
+class EvalClusterArgs(TypedDict):
+    vpc_id: pulumi.Input[str]
+    """VPC of the cluster."""
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Private subnets, in at least two zones, for the nodes and the control plane's interfaces."""
+    public_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """Public subnets for internet-facing load balancers. Default: none."""
+    cluster_name: str
+    """Physical name of the cluster, as `aws eks update-kubeconfig` takes it."""
+    kubernetes_version: NotRequired[str]
+    """Minor version of Kubernetes. Default: 1.36."""
+    public_access_cidrs: list[str]
+    """IPv4 ranges that reach the API server from outside the VPC; at least one."""
+    admin_role_arns: NotRequired[list[str]]
+    """IAM roles that administer the cluster, beside whoever creates it. Default: none."""
+    view_role_arns: NotRequired[list[str]]
+    """IAM roles that see everything in the cluster but its secrets. Default: none."""
+    addon_versions: NotRequired[dict[str, str]]
+    """Versions of add-ons that differ from those known for the version of Kubernetes."""
+    log_retention_days: NotRequired[int]
+    """How long control-plane logs are kept, in days. Default: 365."""
+    protect: NotRequired[bool]
+    """Refuse to delete the cluster and its keys, here and in AWS. Default: true."""
+
+
+class EvalCluster(pulumi.ComponentResource):
+    """An EKS cluster with private nodes, whose system pods have machines of their own.
+
+    Creates: cluster (public endpoint for given ranges, private endpoint, access entries, OIDC
+    provider), keys for secrets, disks and logs, log group, node role, system node group, add-ons
+    with their roles, and an encrypted default storage class.
+    """
+
+    cluster_name: pulumi.Output[str]
+    """Name of the cluster, known once it is there."""
+    kubeconfig_command: pulumi.Output[str]
+    """Shell command that adds the cluster to one's kubeconfig."""
+    oidc_provider_arn: pulumi.Output[str]
+    """IAM identity provider of the cluster, which roles of service accounts (IRSA) trust."""
+    oidc_issuer: pulumi.Output[str]
+    """The provider's address without scheme, as the conditions of such trust policies name it."""
+
+    def __init__(
+        self, name: str, args: EvalClusterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ai4h:index:EvalCluster", name, {}, opts)
+        check_arguments(args)
+        self._name = name
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._region = aws.get_region_output().region
+        protect = args.get("protect", True)
+        self._protected = pulumi.ResourceOptions(
+            parent=self, protect=protect, retain_on_delete=protect
+        )
+        version = args.get("kubernetes_version", "1.36")
+        versions = addon_versions(version, args.get("addon_versions", {}))
+
+        cluster = self._cluster(args, version, protect)
+        # By way of the cluster itself: what is named by this waits for it, and goes before it.
+        self.cluster_name = cluster.eks_cluster.apply(lambda _: args["cluster_name"])
+        self._volume_key = volume_key(f"{name}-volumes", opts=self._protected)
+        self._node_role = node_role(f"{name}-node", opts=self._child)
+        addons = AddonInstaller(
+            name, cluster_name=self.cluster_name, versions=versions, opts=self._child
+        )
+        self._system_nodes = system_nodes(
+            f"{name}-system",
+            cluster_name=self.cluster_name,
+            kubernetes_version=version,
+            subnet_ids=args["subnet_ids"],
+            security_group_id=cluster.cluster_security_group_id,
+            role=self._node_role,
+            key=self._volume_key,
+            depends_on=addons.install(NODE_ADDONS),
+            opts=self._child,
+        )
+        workloads = addons.install(workload_addons(self._volume_key.arn), [self._system_nodes])
+        self._kubernetes = kubernetes.Provider(
+            f"{name}-kubernetes", kubeconfig=cluster.kubeconfig_json, opts=self._child
+        )
+        self._storage_class(workloads)
+
+        self.kubeconfig_command = pulumi.Output.concat(
+            *("aws eks update-kubeconfig --name ", self.cluster_name, " --region ", self._region)
+        )
+        self.oidc_provider_arn = cluster.oidc_provider_arn
+        self.oidc_issuer = cluster.oidc_issuer
+        self.register_outputs(
+            {
+                "cluster_name": self.cluster_name,
+                "kubeconfig_command": self.kubeconfig_command,
+                "oidc_provider_arn": self.oidc_provider_arn,
+                "oidc_issuer": self.oidc_issuer,
+            }
+        )
+
+    def _cluster(self, args: EvalClusterArgs, version: str, protect: bool) -> eks.Cluster:
+        secrets = encryption_key(
+            f"{self._name}-secrets", "Secrets of the cluster", opts=self._protected
+        )
+        logs = self._log_group(args["cluster_name"], int(args.get("log_retention_days", 365)))
+        return eks.Cluster(
+            f"{self._name}-eks",
+            name=args["cluster_name"],
+            version=version,
+            vpc_id=args["vpc_id"],
+            private_subnet_ids=args["subnet_ids"],
+            public_subnet_ids=args.get("public_subnet_ids"),
+            endpoint_private_access=True,
+            endpoint_public_access=True,
+            public_access_cidrs=args["public_access_cidrs"],
+            authentication_mode=eks.AuthenticationMode.API,
+            access_entries={
+                **access_entries("admin", args.get("admin_role_arns", []), ADMIN_POLICY),
+                **access_entries("view", args.get("view_role_arns", []), VIEW_POLICY),
+            },
+            create_oidc_provider=True,
+            enabled_cluster_log_types=CONTROL_PLANE_LOGS,
+            encryption_config_key_arn=secrets.arn,
+            deletion_protection=protect,
+            # Nodes share the security group that EKS makes for the cluster, and add-ons are ours.
+            skip_default_node_group=True,
+            skip_default_security_groups=True,
+            bootstrap_self_managed_addons=False,
+            use_default_vpc_cni=True,  # means: don't install an own one
+            kube_proxy_addon_options={"enabled": False},
+            coredns_addon_options={"enabled": False},
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[logs]),
+        )
+
+    def _log_group(self, cluster_name: str, retention_days: int) -> aws.cloudwatch.LogGroup:
+        """EKS would make this group itself, unencrypted and kept forever."""
+        key = encryption_key(
+            f"{self._name}-logs",
+            "Control-plane logs of the cluster",
+            statements=[log_statement(self._region)],
+            opts=self._child,
+        )
+        return aws.cloudwatch.LogGroup(
+            f"{self._name}-control-plane",
+            name=f"/aws/eks/{cluster_name}/cluster",
+            kms_key_id=key.arn,
+            retention_in_days=retention_days,
+            opts=self._child,
+        )
+
+    def _storage_class(self, depends_on: Sequence[pulumi.Resource]) -> None:
+        kubernetes.storage.v1.StorageClass(
+            f"{self._name}-gp3",
+            metadata={
+                "name": "gp3",
+                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            },
+            provisioner="ebs.csi.aws.com",
+            parameters={
+                "type": "gp3",
+                "encrypted": "true",
+                "kmsKeyId": self._volume_key.arn,
+            },
+            allow_volume_expansion=True,
+            reclaim_policy="Delete",
+            volume_binding_mode="WaitForFirstConsumer",  # in the zone of the pod
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=self._kubernetes, depends_on=depends_on
+            ),
+        )
+
+
+def check_arguments(args: EvalClusterArgs) -> None:
+    """ValueError names the first argument that EKS would refuse, or take for something else."""
+    if not CLUSTER_NAME.fullmatch(args["cluster_name"]):
+        raise ValueError(
+            f"cluster_name: {args['cluster_name']!r} must be 1 to 100 letters, digits, - and _, "
+            "and start with a letter or digit"
+        )
+    if not args["public_access_cidrs"]:
+        raise ValueError("public_access_cidrs: name at least one range; EKS takes none for all")
+    both = set(args.get("admin_role_arns", [])) & set(args.get("view_role_arns", []))
+    if both:
+        raise ValueError(
+            f"admin_role_arns and view_role_arns: {', '.join(sorted(both))} is in both"
+        )
+
+
+def access_entries(
+    label: str, role_arns: Sequence[str], policy: str
+) -> dict[str, eks.AccessEntryArgsDict]:
+    """Access entries that give the roles a cluster-wide access policy, by stable names."""
+    policy_arn = pulumi.Output.concat(
+        *("arn:", aws.get_partition_output().partition),
+        *(":eks::aws:cluster-access-policy/", policy),
+    )
+    entries: dict[str, eks.AccessEntryArgsDict] = {}
+    for arn in role_arns:
+        match = ROLE_ARN.fullmatch(arn)
+        if match is None:
+            raise ValueError(
+                f"{label}_role_arns: {arn!r} is no ARN of an IAM role "
+                "(arn:aws:iam::<account>:role/<name>)"
+            )
+        entries[f"{label}-{match['path_and_name'].replace('/', '-')}"] = {
+            "principal_arn": arn,
+            "access_policies": {
+                label: {"policy_arn": policy_arn, "access_scope": {"type": "cluster"}}
+            },
+        }
+    return entries
