@@ -1,10 +1,23 @@
 """The tables of the data store: the log of versions, and the control table beside it."""
 
+from dataclasses import dataclass
+
 import pulumi
 import pulumi_aws as aws
 
 CHANGE_INDEX = "changes"
 RECOVERY_DAYS = 35  # the longest that DynamoDB offers
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a function that uses both tables must know of them."""
+
+    table_name: pulumi.Input[str]
+    table_arn: pulumi.Input[str]
+    control_table_name: pulumi.Input[str]
+    control_table_arn: pulumi.Input[str]
+    table_key_arn: pulumi.Input[str]
 
 
 def versions_table(

@@ -1,15 +1,17 @@
 """UploadBucket: private bytes, the function that lets them in and out, and the check on arrival."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
-from components._buckets import bucket_policy, log_access, private_bucket
-from components._functions import KEY_USE_ACTIONS, Function, Functions, allow
-from components._keys import encryption_key, log_statement
-from components._layer import FunctionPlatform
+from ._buckets import bucket_policy, log_access, private_bucket
+from ._functions import KEY_USE_ACTIONS, Function, Functions, allow
+from ._keys import encryption_key, log_statement
+from ._layer import FunctionPlatform
+from ._tables import Tables, control_table, versions_table
 
 # S3's limit for one PUT. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 LARGEST_OBJECT_BYTES = 5 * 1024**3
@@ -35,20 +37,20 @@ MEMORY_MIB = 1024
 
 
 class UploadBucketArgs(TypedDict):
-    table_name: pulumi.Input[str]
-    """Table of the resources' versions."""
-    table_arn: pulumi.Input[str]
-    """ARN of that table."""
-    control_table_name: pulumi.Input[str]
-    """Table of upload states and quotas."""
-    control_table_arn: pulumi.Input[str]
-    """ARN of that table."""
-    table_key_arn: pulumi.Input[str]
-    """KMS key that encrypts both tables."""
     issuer: pulumi.Input[str]
     """`iss` of the ID tokens that the upload function accepts."""
     client_ids: list[pulumi.Input[str]]
     """Clients (`aud`) whose ID tokens it accepts."""
+    table_name: NotRequired[pulumi.Input[str]]
+    """Table of a DataStore's versions, together with the next four. Default: makes its own."""
+    table_arn: NotRequired[pulumi.Input[str]]
+    """ARN of that table."""
+    control_table_name: NotRequired[pulumi.Input[str]]
+    """Table of upload states and quotas."""
+    control_table_arn: NotRequired[pulumi.Input[str]]
+    """ARN of that table."""
+    table_key_arn: NotRequired[pulumi.Input[str]]
+    """KMS key that encrypts both tables."""
     allowed_origins: NotRequired[list[pulumi.Input[str]]]
     """Web origins whose pages may send and fetch bytes. Default: none."""
     max_object_bytes: NotRequired[int]
@@ -60,7 +62,7 @@ class UploadBucketArgs(TypedDict):
     log_retention_days: NotRequired[int]
     """How long access logs and the functions' logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
-    """Refuse to delete the bucket and its key. Default: true."""
+    """Refuse to delete the bucket, its key and tables of its own. Default: true."""
 
 
 class UploadBucket(pulumi.ComponentResource):
@@ -68,7 +70,7 @@ class UploadBucket(pulumi.ComponentResource):
 
     Creates: key, bucket with policy, lifecycle and access logs, the upload function (serves
     `/Binary` behind a gateway; signs URLs), the completion function (verifies each object that
-    arrives), and a queue for events that couldn't be handled.
+    arrives), a queue for events that couldn't be handled, and tables when none are given.
     """
 
     bucket_name: pulumi.Output[str]
@@ -97,6 +99,7 @@ class UploadBucket(pulumi.ComponentResource):
             opts=kept,
         )
         self._bucket = self._datasets(key, retention, kept)
+        self._tables = self._given_tables() or self._own_tables(key, protect, kept)
         functions = Functions(
             name,
             platform=args.get("function_platform", FunctionPlatform.LAMBDA),
@@ -119,6 +122,23 @@ class UploadBucket(pulumi.ComponentResource):
                 "function_arn": self.function_arn,
             }
         )
+
+    def _given_tables(self) -> Tables | None:
+        """The tables that the arguments name; ValueError when they name some things only."""
+        names = [field.name for field in dataclasses.fields(Tables)]
+        given = {name: value for name in names if (value := self._args.get(name)) is not None}
+        if given and len(given) < len(names):
+            raise ValueError(f"{', '.join(names)} go together")
+        return Tables(**given) if given else None
+
+    def _own_tables(self, key: aws.kms.Key, protect: bool, kept: pulumi.ResourceOptions) -> Tables:
+        versions = versions_table(
+            f"{self._name}-versions", key_arn=key.arn, protect=protect, opts=kept
+        )
+        control = control_table(
+            f"{self._name}-control", key_arn=key.arn, protect=protect, opts=kept
+        )
+        return Tables(versions.name, versions.arn, control.name, control.arn, key.arn)
 
     def _datasets(
         self, key: aws.kms.Key, retention: int, kept: pulumi.ResourceOptions
@@ -146,14 +166,14 @@ class UploadBucket(pulumi.ComponentResource):
         return bucket
 
     def _upload(self, functions: Functions) -> Function:
-        args = self._args
+        args, tables = self._args, self._tables
         return functions.function(
             "api",
             "functions.uploads.handler.handler",
             description="Binary: signed URLs for uploads and downloads",
             environment={
-                "TABLE_NAME": args["table_name"],
-                "CONTROL_TABLE_NAME": args["control_table_name"],
+                "TABLE_NAME": tables.table_name,
+                "CONTROL_TABLE_NAME": tables.control_table_name,
                 "BUCKET_NAME": self._bucket.bucket,
                 "ISSUER": args["issuer"],
                 "CLIENT_IDS": pulumi.Output.all(*args["client_ids"]).apply(",".join),
@@ -172,32 +192,32 @@ class UploadBucket(pulumi.ComponentResource):
                         *("dynamodb:ConditionCheckItem", "dynamodb:GetItem"),
                         *("dynamodb:PutItem", "dynamodb:Query"),
                     ],
-                    args["table_arn"],
+                    tables.table_arn,
                 ),
-                upload_records(args["control_table_arn"]),
-                allow(["dynamodb:Query"], args["control_table_arn"]),
-                table_key(args["table_key_arn"]),
+                upload_records(tables.control_table_arn),
+                allow(["dynamodb:Query"], tables.control_table_arn),
+                table_key(tables.table_key_arn),
             ],
             timeout=GATEWAY_SECONDS,
             memory=MEMORY_MIB,
         )
 
     def _completion(self, functions: Functions) -> Function:
-        args = self._args
+        tables = self._tables
         return functions.function(
             "completion",
             "functions.uploads.completion.handler",
             description="Verifies the objects that arrived",
             environment={
-                "CONTROL_TABLE_NAME": args["control_table_name"],
+                "CONTROL_TABLE_NAME": tables.control_table_name,
                 "BUCKET_NAME": self._bucket.bucket,
             },
             statements=[
                 *read_and_remove(self._bucket.arn),
                 # What is put beside the uploads, by whomever, is hidden.
                 allow(["s3:DeleteObject"], pulumi.Output.concat(self._bucket.arn, "/*")),
-                upload_records(args["control_table_arn"]),
-                table_key(args["table_key_arn"]),
+                upload_records(tables.control_table_arn),
+                table_key(tables.table_key_arn),
             ],
             timeout=VERIFICATION_SECONDS,
             memory=MEMORY_MIB,

@@ -61,6 +61,18 @@ def test_same_resources_in_preview_and_update(graph: Graph, full: Graph) -> None
         }
 
 
+def test_tables_are_given_together_or_made() -> None:
+    assert not build(MINIMAL).all("aws:dynamodb/table:Table")
+    own: UploadBucketArgs = {"issuer": ISSUER, "client_ids": ["cli"]}
+    made = build(own)
+    tables = made.all("aws:dynamodb/table:Table")
+    assert [table.name for table in tables] == ["uploads-control", "uploads-versions"]
+    assert all(table.protect and table.retain_on_delete for table in tables)
+    assert build(own, preview=True).urns == made.urns
+    with pytest.raises(ValueError, match="go together"):
+        build({**own, "table_name": "versions"})
+
+
 def datasets(graph: Graph) -> Registration:
     return graph.one(BUCKET, "uploads-datasets")
 
