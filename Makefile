@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export PULUMI_ERROR_OUTPUT_STRING := true
 
-.PHONY: help local up down test inner check lint format types lock bench clean preview
+.PHONY: help local up down test inner check lint format types workflows reference lock bench clean preview
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,13 @@ types: $(VENV)/.ready
 format: $(VENV)/.ready  ## format and fix what can be fixed
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+workflows: $(VENV)/.ready  ## lint the GitHub workflows (needs Go, for actionlint)
+	$(RUN) -m tools.go_programs actionlint
+	$(VENV)/bin/zizmor --offline --quiet .github
+
+reference: $(VENV)/.ready  ## write the components' schema and docs/components.md anew
+	$(RUN) -m tools.component_reference
 
 preview: $(VENV)/.ready  ## what `pulumi up` would change: make preview STACK=dev (needs the Pulumi CLI)
 	@command -v pulumi >/dev/null || { echo "The Pulumi CLI is missing: see docs/platform-engineer.md"; exit 1; }

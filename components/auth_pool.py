@@ -30,8 +30,11 @@ class Mfa(Enum):
     """Whether a one-time code of an authenticator app is asked for."""
 
     OFF = "OFF"
+    """Never."""
     OPTIONAL = "OPTIONAL"
+    """From users who set up an app."""
     ON = "ON"
+    """From everybody; who has no app yet sets one up at the first sign-in."""
 
 
 class AuthPoolArgs(TypedDict):
@@ -40,7 +43,7 @@ class AuthPoolArgs(TypedDict):
     groups: NotRequired[dict[str, str]]
     """Groups and what their members may do. Default: the six that the API's rules know."""
     mfa: NotRequired[Mfa]
-    """Default: ON."""
+    """Whether a one-time code is asked for at sign-in. Default: ON."""
     domain_prefix: NotRequired[str]
     """First label of the sign-in pages' address, unique in the region. Default: derived."""
     threat_protection: NotRequired[bool]

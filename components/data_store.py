@@ -27,6 +27,8 @@ INDEX_ADMIN_SECONDS = 180  # it waits a minute for a new domain
 
 
 class DataStoreSearchArgs(TypedDict):
+    """Size of the search domain."""
+
     instance_type: NotRequired[str]
     """Type of the data nodes. Default: r7g.large.search."""
     instance_count: NotRequired[int]
@@ -45,7 +47,7 @@ class DataStoreArgs(TypedDict):
     client_ids: list[pulumi.Input[str]]
     """`aud` of the tokens that the API accepts."""
     search: NotRequired[DataStoreSearchArgs]
-    """Size of the search domain."""
+    """How large the search domain is. Default: three nodes."""
     backup: NotRequired[bool]
     """Daily backups of tables and bucket, kept for 35 days. Default: true."""
     function_platform: NotRequired[FunctionPlatform]
@@ -251,7 +253,12 @@ class DataStore(pulumi.ComponentResource):
                     ],
                     pulumi.Output.concat(self._versions.arn, "/stream/*"),
                 ),
-                allow(["dynamodb:PutItem"], self._control.arn),
+                {
+                    **allow(["dynamodb:PutItem"], self._control.arn),
+                    "Condition": {
+                        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}
+                    },
+                },
                 allow(["s3:GetObject"], pulumi.Output.concat(self._overflow.arn, "/*")),
                 # Without it, S3 calls an object that is gone forbidden, which might pass.
                 allow(["s3:ListBucket"], self._overflow.arn),

@@ -38,11 +38,16 @@ class PriceClass(Enum):
     """Which CloudFront locations serve."""
 
     ALL = "PriceClass_All"
+    """All of them."""
     EUROPE_AMERICA_ASIA = "PriceClass_200"
+    """All but South America, Australia and New Zealand."""
     EUROPE_AMERICA = "PriceClass_100"
+    """North America, Europe and Israel."""
 
 
 class EdgeDomainArgs(TypedDict):
+    """A host name of one's own."""
+
     name: str
     """Host name, e.g. `ai4h.example.org`. Its DNS record must point to the distribution."""
     certificate_arn: pulumi.Input[str]
@@ -53,7 +58,7 @@ class EdgeArgs(TypedDict):
     domain: NotRequired[EdgeDomainArgs]
     """Own host name. Default: the distribution's, with CloudFront's certificate (TLS 1.0 floor)."""
     price_class: NotRequired[PriceClass]
-    """Default: Europe and North America."""
+    """Locations that serve. Default: Europe and North America."""
     rate_limit: NotRequired[int]
     """Requests per client address and five minutes before the firewall blocks. Default: 2,000."""
     origin_secret_version: NotRequired[int]

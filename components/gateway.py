@@ -34,6 +34,8 @@ ACCESS_LOG = {
 
 
 class GatewayThrottleArgs(TypedDict):
+    """What the holder of one API key may ask for."""
+
     rate: NotRequired[float]
     """Requests per second of one API key, sustained. Default: 50."""
     burst: NotRequired[int]
