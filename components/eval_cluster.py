@@ -175,24 +175,29 @@ class EvalCluster(pulumi.ComponentResource):
         )
 
     def _storage_class(self, depends_on: Sequence[pulumi.Resource]) -> None:
-        kubernetes.storage.v1.StorageClass(
+        """Encrypted disks for pods, unless they ask for something else."""
+        # As a plain resource: its class in the SDK would import all of core/v1, half a second.
+        pulumi.CustomResource(
+            "kubernetes:storage.k8s.io/v1:StorageClass",
             f"{self._name}-gp3",
-            metadata={
-                "name": "gp3",
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {
+                    "name": "gp3",
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                },
+                "provisioner": "ebs.csi.aws.com",
+                "parameters": {
+                    "type": "gp3",
+                    "encrypted": "true",
+                    "kmsKeyId": self._volume_key.arn,
+                },
+                "allowVolumeExpansion": True,
+                "reclaimPolicy": "Delete",
+                "volumeBindingMode": "WaitForFirstConsumer",  # in the zone of the pod
             },
-            provisioner="ebs.csi.aws.com",
-            parameters={
-                "type": "gp3",
-                "encrypted": "true",
-                "kmsKeyId": self._volume_key.arn,
-            },
-            allow_volume_expansion=True,
-            reclaim_policy="Delete",
-            volume_binding_mode="WaitForFirstConsumer",  # in the zone of the pod
-            opts=pulumi.ResourceOptions(
-                parent=self, provider=self._kubernetes, depends_on=depends_on
-            ),
+            pulumi.ResourceOptions(parent=self, provider=self._kubernetes, depends_on=depends_on),
         )
 
 
