@@ -295,6 +295,7 @@ def evaluate(
     program: Callable[[], Any],
     *,
     preview: bool = False,
+    project: str = PROJECT,
     stack: str = "dev",
     config: Mapping[str, str] | None = None,
 ) -> Graph:
@@ -305,17 +306,17 @@ def evaluate(
     gc.disable()  # over the SDK's many classes, collections would take a third of the time
     try:
         context = contextvars.copy_context()
-        return context.run(_evaluate, program, preview, stack, dict(config or {}))
+        return context.run(_evaluate, program, preview, project, stack, dict(config or {}))
     finally:
         gc.enable()
 
 
 def _evaluate(
-    program: Callable[[], Any], preview: bool, stack: str, config: dict[str, str]
+    program: Callable[[], Any], preview: bool, project: str, stack: str, config: dict[str, str]
 ) -> Graph:
     settings.ROOT.set(None)
     monitor = StrictMonitor(Answers(preview))
-    mocks.set_mocks(monitor.mocks, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
+    mocks.set_mocks(monitor.mocks, project=project, stack=stack, preview=preview, monitor=monitor)
     set_all_config({"aws:region": REGION} | config)
     outputs: dict[str, Any] = {}
     secret: set[str] = set()

@@ -1,0 +1,176 @@
+"""What the workflows' roles may do, as policy documents."""
+
+from typing import Any
+
+import pulumi
+
+from account.state import StateBackend
+from components._functions import allow
+
+# A deployment makes, changes and removes resources of these services, so it has all their actions:
+# the list of single ones would be out of date with each release of the provider.
+SERVICES = (
+    *("apigateway", "backup", "backup-storage", "cloudfront", "cloudwatch", "cognito-idp"),
+    *("dynamodb", "ec2", "eks", "es", "kms", "lambda", "logs", "s3", "sqs", "wafv2"),
+)
+# IAM isn't among them. Roles are named after the component that makes them (see __main__.py).
+COMPONENTS = ("auth", "data", "edge", "evaluation", "gateway", "network", "uploads")
+ROLE_ACTIONS = (
+    "iam:CreateRole",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListInstanceProfilesForRole",
+    "iam:ListRolePolicies",
+    "iam:PutRolePolicy",
+    "iam:TagRole",
+    "iam:UntagRole",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole",
+    "iam:UpdateRoleDescription",
+)
+MANAGED_POLICIES = (
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonEKSClusterPolicy",
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "service-role/AmazonEBSCSIDriverPolicy",
+)
+PASSED_TO = (
+    *("backup.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com", "lambda.amazonaws.com"),
+    *("pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
+)
+# Made by the services themselves at their first use, in the name of whoever uses them.
+SELF_MADE_ROLES = (
+    *("backup.amazonaws.com", "eks.amazonaws.com", "eks-nodegroup.amazonaws.com"),
+    *("ops.apigateway.amazonaws.com", "wafv2.amazonaws.com"),
+)
+CLUSTER_PROVIDER_ACTIONS = (
+    "iam:CreateOpenIDConnectProvider",
+    "iam:DeleteOpenIDConnectProvider",
+    "iam:GetOpenIDConnectProvider",
+    "iam:TagOpenIDConnectProvider",
+    "iam:UntagOpenIDConnectProvider",
+    "iam:UpdateOpenIDConnectProviderThumbprint",
+)
+RECORD_ACTIONS = (
+    "dynamodb:BatchGetItem",
+    "dynamodb:ExportTableToPointInTime",
+    "dynamodb:GetItem",
+    "dynamodb:GetRecords",
+    "dynamodb:PartiQLSelect",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+)
+STATE_ACTIONS = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
+STATE_SAFETY_ACTIONS = (
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+)
+KEY_SAFETY_ACTIONS = ("kms:DisableKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion")
+
+Document = dict[str, Any]
+
+
+def github_trust(provider_arn: pulumi.Input[str], repository: str, environment: str) -> Document:
+    """Trusts jobs of one environment of one repository.
+
+    https://docs.github.com/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws
+    """
+    claim = "token.actions.githubusercontent.com"
+    return _document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Federated": provider_arn},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {
+                "StringEquals": {
+                    f"{claim}:aud": "sts.amazonaws.com",
+                    f"{claim}:sub": f"repo:{repository}:environment:{environment}",
+                }
+            },
+        }
+    )
+
+
+def preview_policy(backend: StateBackend) -> Document:
+    """Reads the state and the secrets in it. A preview takes no lock, so it needn't write."""
+    return _document(
+        allow(["s3:ListBucket"], backend.bucket_arn),
+        allow(["s3:GetObject"], pulumi.Output.concat(backend.bucket_arn, "/*")),
+        allow(["kms:Decrypt"], [backend.bucket_key_arn, backend.secrets_key_arn]),
+    )
+
+
+def deploy_policy(
+    backend: StateBackend,
+    *,
+    other_stacks: list[str],
+    account_id: pulumi.Input[str],
+    partition: pulumi.Input[str],
+    region: pulumi.Input[str],
+) -> Document:
+    """All of the platform's services, IAM for its own roles only, and none of the data.
+
+    This keeps mistakes and curious workflows away from data, other regions, other stacks' state
+    and the pipeline itself. It is no wall against malicious code that was merged, which can deploy
+    a function that reads what the platform reads, and stacks of one account share their services:
+    reviews, environments and an account of its own for production are for that.
+    """
+    iam = pulumi.Output.concat("arn:", partition, ":iam::", account_id)
+    roles = [pulumi.Output.concat(iam, ":role/", name, "-*") for name in COMPONENTS]
+    managed = [
+        pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", policy)
+        for policy in MANAGED_POLICIES
+    ]
+    state_objects = pulumi.Output.concat(backend.bucket_arn, "/*")
+    other_state = [
+        pulumi.Output.concat(backend.bucket_arn, "/.pulumi/stacks/*/", stack, ".json*")
+        for stack in other_stacks
+    ]
+    portal_objects = pulumi.Output.concat("arn:", partition, ":s3:::edge-portal-*/*")
+    return _document(
+        {
+            **allow([f"{service}:*" for service in SERVICES], "*"),
+            # CloudFront, its firewall and IAM are in us-east-1.
+            "Condition": {"StringEquals": {"aws:RequestedRegion": [region, "us-east-1"]}},
+        },
+        allow(ROLE_ACTIONS, roles),
+        {
+            **allow(["iam:AttachRolePolicy", "iam:DetachRolePolicy"], roles),
+            "Condition": {"ArnEquals": {"iam:PolicyARN": managed}},
+        },
+        {
+            **allow(["iam:PassRole"], roles),
+            "Condition": {"StringEquals": {"iam:PassedToService": PASSED_TO}},
+        },
+        {
+            **allow(["iam:CreateServiceLinkedRole"], "*"),
+            "Condition": {"StringEquals": {"iam:AWSServiceName": SELF_MADE_ROLES}},
+        },
+        allow(CLUSTER_PROVIDER_ACTIONS, pulumi.Output.concat(iam, ":oidc-provider/oidc.eks.*")),
+        _deny(RECORD_ACTIONS, "*"),
+        {
+            "Effect": "Deny",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "NotResource": [state_objects, portal_objects],
+        },
+        _deny(STATE_SAFETY_ACTIONS, [backend.bucket_arn, state_objects]),
+        _deny(KEY_SAFETY_ACTIONS, [backend.bucket_key_arn, backend.secrets_key_arn]),
+        *([_deny(STATE_ACTIONS, other_state)] if other_state else []),
+    )
+
+
+def _deny(actions: tuple[str, ...], resources: Any) -> Document:
+    return {**allow(actions, resources), "Effect": "Deny"}
+
+
+def _document(*statements: Document) -> Document:
+    return {"Version": "2012-10-17", "Statement": list(statements)}

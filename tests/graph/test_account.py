@@ -1,0 +1,230 @@
+"""account/: what exists once per account, and what the pipeline's roles may do."""
+
+import fnmatch
+import json
+import runpy
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from tests.graph.strict import ACCOUNT, ROOT, Graph, Registration, evaluate, evaluate_stack
+
+FOLDER = ROOT / "account"
+PROJECT_FILE = yaml.safe_load((FOLDER / "Pulumi.yaml").read_text())
+PROJECT = PROJECT_FILE["name"]
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+# IAM's name of a service, where it isn't the provider's.
+PREFIXES = {"cognito": "cognito-idp", "opensearch": "es", "vpc": "ec2"}
+
+
+def build(preview: bool = False, **changes: Any) -> Graph:
+    values = {key: spec["default"] for key, spec in PROJECT_FILE["config"].items()} | changes
+    return evaluate(
+        lambda: runpy.run_path(str(FOLDER / "__main__.py"), run_name="__main__"),
+        preview=preview,
+        project=PROJECT,
+        stack="main",
+        config={
+            f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in values.items()
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return build(repository="ai4h/platform")
+
+
+def statements(resource: Registration, key: str = "policy") -> list[dict[str, Any]]:
+    return json.loads(resource.inputs[key])["Statement"]
+
+
+def concerned(graph: Graph, effect: str, action: str, resource: str) -> list[dict[str, Any]]:
+    """Statements of the deploy role of `dev` with the effect on the action and resource."""
+
+    def matches(value: str, patterns: str | list[str]) -> bool:
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        return any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
+
+    return [
+        statement
+        for statement in statements(graph.one(ROLE_POLICY, "ci-deploy-dev"))
+        if statement["Effect"] == effect
+        and matches(action, statement["Action"])
+        and matches(resource, statement.get("Resource", "*"))
+        and not matches(resource, statement.get("NotResource", []))
+    ]
+
+
+def allowed(graph: Graph, action: str, resource: str, only: str = "") -> bool:
+    """Whether there is an Allow, for the value that its condition names if it has one."""
+    return any(
+        not only or json.dumps(only) in json.dumps(statement["Condition"])
+        for statement in concerned(graph, "Allow", action, resource)
+    )
+
+
+def test_same_resources_in_preview_and_update(graph: Graph) -> None:
+    preview = build(preview=True, repository="ai4h/platform")
+    assert preview.urns == graph.urns
+    assert set(preview.outputs) == set(graph.outputs)
+
+
+def test_without_a_repository_there_is_no_pipeline(graph: Graph) -> None:
+    bare = build()
+    assert set(graph.outputs) - set(bare.outputs) == {"preview_role_arn", "deploy_role_arns"}
+    assert not [role.name for role in bare.all(ROLE) if role.name.startswith("ci-")]
+    assert not bare.all(PROVIDER)
+
+
+def test_settings_of_the_account(graph: Graph) -> None:
+    block = graph.one("aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock").inputs
+    assert {
+        value for key, value in block.items() if key.startswith(("block", "ignore", "restrict"))
+    }
+    assert all(block[key] for key in block if key.endswith(("Acls", "Policy", "Buckets")))
+    assert graph.one("aws:ebs/encryptionByDefault:EncryptionByDefault").inputs["enabled"]
+    settings = graph.one("aws:apigateway/account:Account")
+    attachment = graph.one("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "api-gateway-logs")
+    assert graph.waits_for(settings, attachment)
+
+
+def test_service_linked_roles_are_a_choice(graph: Graph) -> None:
+    kind = "aws:iam/serviceLinkedRole:ServiceLinkedRole"
+    assert {role.name for role in graph.all(kind)} == {
+        f"{service}.amazonaws.com" for service in ("autoscaling", "opensearchservice", "spot")
+    }
+    assert all(role.retain_on_delete for role in graph.all(kind))
+    assert not build(serviceLinkedRoles=[]).all(kind)
+
+
+def test_state_is_versioned_encrypted_and_protected(graph: Graph) -> None:
+    bucket = graph.one("aws:s3/bucket:Bucket", "state")
+    keys = [graph.one("aws:kms/key:Key", name) for name in ("state", "state-secrets")]
+    assert all(r.protect and r.retain_on_delete for r in (bucket, *keys))
+    encryption = graph.one(
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "state",
+    )
+    rule = encryption.inputs["rules"][0]["applyServerSideEncryptionByDefault"]
+    assert rule["sseAlgorithm"] == "aws:kms"
+    assert graph.waits_for(encryption, keys[0])
+    assert graph.outputs["state_secrets_provider"] == (
+        "awskms:///alias/ai4h-pulumi-secrets?region=eu-central-1"
+    )
+    assert graph.outputs["state_backend_url"].startswith("s3://")
+
+
+def test_each_role_trusts_one_environment(graph: Graph) -> None:
+    trusted = {}
+    for role in graph.all(ROLE):
+        if role.name.startswith("ci-"):
+            (trust,) = statements(role, "assumeRolePolicy")
+            assert trust["Principal"]["Federated"].endswith("github/arn")
+            condition = trust["Condition"]["StringEquals"]
+            assert condition["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+            trusted[role.name] = condition["token.actions.githubusercontent.com:sub"]
+    assert trusted == {
+        "ci-preview": "repo:ai4h/platform:environment:preview",
+        "ci-deploy-dev": "repo:ai4h/platform:environment:dev",
+        "ci-deploy-prod": "repo:ai4h/platform:environment:prod",
+    }
+
+
+def test_an_existing_provider_is_used() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    graph = build(repository="ai4h/platform", githubProviderArn=arn)
+    assert not graph.all(PROVIDER)
+    (trust,) = statements(graph.one(ROLE, "ci-preview"), "assumeRolePolicy")
+    assert trust["Principal"] == {"Federated": arn}
+
+
+def test_previews_write_nothing(graph: Graph) -> None:
+    actions = {
+        action
+        for statement in statements(graph.one(ROLE_POLICY, "ci-preview"))
+        for action in statement["Action"]
+    }
+    assert actions == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt"}
+
+
+def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
+    platform = evaluate_stack("prod")
+    for resource in platform:
+        package, module, _kind = resource.type.split(":")
+        module = module.split("/")[0]
+        if package == "aws" and module != "iam":
+            assert allowed(graph, f"{PREFIXES.get(module, module)}:Create", "*"), resource.type
+    for role in platform.all(ROLE):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role.name}-0a1b2c3"
+        assert allowed(graph, "iam:CreateRole", arn), role.name
+        for trust in statements(role, "assumeRolePolicy"):
+            service = trust["Principal"]["Service"]
+            assert allowed(graph, "iam:PassRole", arn, service), service
+    for attachment in platform.all("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{attachment.name}"
+        policy = attachment.inputs["policyArn"]
+        assert allowed(graph, "iam:AttachRolePolicy", arn, policy), policy
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/someone"),
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/admin"),
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/ci-deploy-dev-0a1b2c3"),
+        ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/ci-preview-0a1b2c3"),
+        ("iam:CreateOpenIDConnectProvider", f"arn:aws:iam::{ACCOUNT}:oidc-provider/example.org"),
+        ("organizations:LeaveOrganization", "*"),
+        ("cloudtrail:StopLogging", "*"),
+    ],
+)
+def test_deployments_may_not_touch_the_rest(graph: Graph, action: str, resource: str) -> None:
+    assert not allowed(graph, action, resource)
+
+
+def test_deployments_are_kept_from_data_and_other_state(graph: Graph) -> None:
+    state = graph.one("aws:s3/bucketPolicy:BucketPolicy", "state").inputs["policy"]
+    bucket = json.loads(state)["Statement"][0]["Resource"][0]
+    stacks = f"{bucket}/.pulumi/stacks/ai4h-mvp"
+    for action, resource, denied in (
+        ("dynamodb:GetItem", "arn:aws:dynamodb:::table/data-versions", True),
+        ("s3:GetObject", "arn:aws:s3:::uploads-datasets-1/datasets/1", True),
+        ("s3:GetObject", "arn:aws:s3:::edge-portal-1/index.html", False),
+        ("s3:GetObject", f"{stacks}/dev.json", False),
+        ("s3:PutObject", f"{stacks}/dev.json", False),
+        ("s3:GetObject", f"{stacks}/prod.json", True),
+        ("s3:PutObject", f"{stacks}/prod.json.bak", True),
+        ("s3:PutBucketVersioning", bucket, True),
+        ("s3:DeleteObjectVersion", f"{stacks}/dev.json", True),
+    ):
+        assert bool(concerned(graph, "Deny", action, resource)) is denied, (action, resource)
+    secrets = next(
+        statement["Resource"]
+        for statement in statements(graph.one(ROLE_POLICY, "ci-preview"))
+        if statement["Action"] == ["kms:Decrypt"]
+    )
+    assert len(secrets) == 2
+    for key in secrets:
+        assert concerned(graph, "Deny", "kms:ScheduleKeyDeletion", key)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"repository": "platform"}, "repository: 'platform' is not of the form owner/name"),
+        ({"deployEnvironments": ["*"]}, r"environment '\*': only letters"),
+        ({"previewEnvironment": "dev"}, "a name occurs twice"),
+    ],
+)
+def test_bad_configuration_is_explained(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(pulumi.RunError, match=message):
+        build(**changes)
+
+
+def test_every_key_is_described() -> None:
+    assert all(spec["description"] for spec in PROJECT_FILE["config"].values())
