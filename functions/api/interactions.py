@@ -15,7 +15,14 @@ from typing import Any
 from functions.shared import headers, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
-from functions.shared.http import Request, Response, fhir, resource_of
+from functions.shared.http import (
+    MAX_ANSWER_BYTES,
+    Request,
+    Response,
+    fhir,
+    resource_of,
+    size_in_answer,
+)
 from functions.shared.identity import Identity
 from functions.shared.resources import instant, new_id, serialise, stamp
 from functions.shared.store import Stale, Version
@@ -23,9 +30,6 @@ from functions.shared.validation import validate
 
 _TRIES = 5
 """How often a write without If-Match is tried when others write at the same time."""
-
-_MAX_ANSWER_BYTES = 5_500_000
-"""Of a body as a JSON string in Lambda's answer, which may have 6 MB in all."""
 
 _VERSION = re.compile(r"[1-9]\d{0,14}")
 _NOT_DELETED_YET = "GET, HEAD, DELETE"
@@ -173,7 +177,7 @@ def _version(
     stamped = stamp(resource, resource_id, number, updated)
     validate(stamped)
     body = serialise(stamped)
-    if len(body) + body.count(b'"') + body.count(b"\\") > _MAX_ANSWER_BYTES:
+    if size_in_answer(body) > MAX_ANSWER_BYTES:
         raise FhirError(413, "too-long", "The resource is too large.")
     return Version(
         pk=f"{resource_type}/{resource_id}",
@@ -214,7 +218,7 @@ def _is_known(request: Request, version: Version) -> bool:
     if since := request.headers.get("if-modified-since"):
         try:
             limit = parsedate_to_datetime(since)
-        except ValueError:
+        except (ValueError, OverflowError):
             return False  # as RFC 9110 asks: an invalid date is no condition
         aware = limit if limit.tzinfo else limit.replace(tzinfo=UTC)
         return headers.updated(version).replace(microsecond=0) <= aware

@@ -19,16 +19,16 @@ from functions.search.query import Clause, invalid
 from functions.shared import access, store
 from functions.shared.errors import FhirError, quote, unavailable
 from functions.shared.headers import preference
-from functions.shared.http import Request, Response, fhir
+from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
 from functions.shared.identity import Identity
 from functions.shared.resources import RESOURCE_TYPES, serialise
 from functions.shared.store import Version
 
-MAX_PAGE_BYTES = 4_000_000
-"""Bodies of a page, if more than one; a Lambda answer holds 6 MB, in which quotes are escaped."""
-
 ESTIMATED_TO = 100_000
 """`_total=estimate` counts up to this; more are reported as this many."""
+
+# query_shard_exception: a part of it is refused as too large, whatever the limits of the plan.
+_TOO_COSTLY = frozenset({"query_shard_exception", "too_many_clauses", "too_many_nested_clauses"})
 
 _TOTALS: dict[str, bool | int] = {"none": False, "estimate": ESTIMATED_TO, "accurate": True}
 
@@ -37,14 +37,14 @@ def search(
     request: Request,
     identity: Identity,
     resource_type: str | None,
-    parameters: Sequence[tuple[str, str]],
+    given: Sequence[tuple[str, str]],
 ) -> Response:
     """The page that the parameters ask for, of one type or (None) of all that the user may search.
 
     400 for what's wrong, 403 for types that aren't allowed, 422 when it is too costly, 503 while
     the engine is away.
     """
-    path, types, rest = _scope(identity, resource_type, parameters)
+    path, types, rest = _scope(identity, resource_type, given)
     asked = plan.read(
         rest,
         _known(types, path),
@@ -52,9 +52,9 @@ def search(
         base_url=request.base_url,
         strict=preference(request, "handling") == "strict",
     )
-    answer = _find(asked, identity)
+    answer = _find(request, asked, identity)
     request.log["found"] = len(answer["hits"]["hits"])
-    return fhir(200, _bundle(request.base_url + path, parameters, asked, answer))
+    return fhir(200, _bundle(request.base_url + path, given, asked, answer))
 
 
 def _scope(
@@ -82,7 +82,7 @@ def _known(types: frozenset[str], path: str) -> Any:
     return parameters.shared_by(types)
 
 
-def _find(asked: Plan, identity: Identity) -> dict[str, Any]:
+def _find(request: Request, asked: Plan, identity: Identity) -> dict[str, Any]:
     body: dict[str, Any] = {
         "query": asked.query(_restriction(asked.types, identity)),
         "size": 0 if asked.count_only else asked.count + 1,
@@ -95,12 +95,14 @@ def _find(asked: Plan, identity: Identity) -> dict[str, Any]:
         body["search_after"] = cursor.decode(asked)
     try:
         return engine().search(ALIAS, body)
-    except EngineUnavailableError:
+    except EngineUnavailableError as error:
+        request.log["engine"] = str(error)
         raise unavailable() from None
     except EngineRefusedError as error:
+        request.log["engine"] = error.kind
         if error.kind == "index_not_found_exception":  # being made
             raise unavailable() from None
-        if error.kind in ("too_many_clauses", "too_many_nested_clauses"):
+        if error.kind in _TOO_COSTLY:
             raise FhirError(422, "too-costly", "The search is too large; split it.") from None
         if asked.cursor and error.status == 400:
             raise invalid("The cursor isn't one of this search.") from None
@@ -129,8 +131,7 @@ def _bundle(
     hits = answer["hits"]["hits"]
     entries: list[bytes] = []
     if hits and not asked.count_only:
-        shown, last = _page(hits[: asked.count])
-        entries = [_entry(url, version) for version in shown]
+        entries, last = _entries(url, hits[: asked.count])
         if last is not hits[-1]:
             after = percent(cursor.encode(asked, last["sort"]))
             links.append({"relation": "next", "url": _link(url, used, f"&_cursor={after}")})
@@ -143,23 +144,20 @@ def _bundle(
     return serialise(head)[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
 
 
-def _page(hits: list[dict[str, Any]]) -> tuple[list[Version], dict[str, Any]]:
-    """The versions of as many hits as fit into a page, and the last hit that is in it."""
-    found = {
-        (version.pk, version.version): version
-        for version in store.read_many([(hit["_id"], hit["_version"]) for hit in hits])
-    }
-    shown: list[Version] = []
-    size, last = 0, hits[0]
-    for hit in hits:
-        version = found.get((hit["_id"], hit["_version"]))
-        if version and version.body:
-            size += len(version.body)
-            if shown and size > MAX_PAGE_BYTES:
-                break
-            shown.append(version)
-        last = hit
-    return shown, last
+def _entries(url: str, hits: list[dict[str, Any]]) -> tuple[list[bytes], dict[str, Any]]:
+    """The entries of as many hits as fit into an answer, and the last hit that is among them."""
+    place = {(hit["_id"], hit["_version"]): number for number, hit in enumerate(hits)}
+    entries: list[bytes] = []
+    size = 0
+    for version in store.read_many(list(place)):
+        if not version.body:
+            continue  # erased since it was indexed
+        entry = _entry(url, version)
+        size += size_in_answer(entry)
+        if entries and size > MAX_ANSWER_BYTES:
+            return entries, hits[place[version.pk, version.version] - 1]
+        entries.append(entry)
+    return entries, hits[-1]
 
 
 def _entry(url: str, version: Version) -> bytes:

@@ -8,6 +8,7 @@ change nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -26,19 +27,25 @@ configure()
 def handler(event: dict[str, Any], context: object) -> None:
     """Indexes the inserts of a batch of stream records (view NEW_IMAGE)."""
     records = [r["dynamodb"] for r in event["Records"] if r.get("eventName") == "INSERT"]
-    entries, refused = [], 0
+    refused = write(_entries(records))
+    for entry, reason in refused:
+        quarantine.add({"pk": {"S": entry.pk}, "version": {"N": str(entry.version)}}, reason)
+    logger.info("indexed", extra={"fields": {"records": len(records), "refused": len(refused)}})
+
+
+def _entries(records: Iterable[dict[str, Any]]) -> Iterator[Entry]:
+    """The records' entries, without those that no entry can be made of: they go to quarantine."""
     for record in records:
         try:
-            entries.append(_entry(record["NewImage"]))
+            entry = _entry(record["NewImage"])
         except Exception as error:
             if _passes(error):
                 raise
-            quarantine.add(record["Keys"], f"{type(error).__name__} in extraction")
-            refused += 1
-    for entry, reason in write(entries):
-        quarantine.add({"pk": {"S": entry.pk}, "version": {"N": str(entry.version)}}, reason)
-        refused += 1
-    logger.info("indexed", extra={"fields": {"records": len(records), "quarantined": refused}})
+            kind = type(error)
+            reason = f"{kind.__module__}.{kind.__name__} in extraction"
+            quarantine.add(record["Keys"], reason)
+        else:
+            yield entry
 
 
 def _entry(image: dict[str, Any]) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from functions.search.engine import Engine, EngineRefusedError, EngineUnavailableError, engine
@@ -23,9 +23,9 @@ class Entry(NamedTuple):
 
 
 def write(
-    entries: Sequence[Entry], *, alias: str = ALIAS, to: Engine | None = None
+    entries: Iterable[Entry], *, alias: str = ALIAS, to: Engine | None = None
 ) -> list[tuple[Entry, str]]:
-    """Indexes all entries; returns those that can never be, with the reason.
+    """Indexes all entries, a part at a time; returns those that can never be, with the reason.
 
     Raises EngineUnavailableError or EngineRefusedError when the fault isn't an entry's; part may be
     written then, and writing all again is harmless. A newer version in the index is success.
@@ -68,7 +68,7 @@ def _lines(entry: Entry) -> bytes:
     return serialise(action) + b"\n" + entry.document + b"\n"
 
 
-def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _parts(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     part: list[Entry] = []
     size = 0
     for entry in entries:

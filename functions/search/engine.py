@@ -19,6 +19,7 @@ from functions.shared.resources import serialise
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
 _TRANSIENT = frozenset({429, 502, 503, 504})
+_TOO_COSTLY = frozenset({"too_many_clauses", "too_many_nested_clauses"})
 _CONNECT_SECONDS = 1.0
 _MAX_REASON = 300
 
@@ -138,6 +139,6 @@ def _refusal(status: int, content: dict[str, Any]) -> Exception:
     causes = [error, *(error.get("root_cause") or ())]
     kinds = [str(cause.get("type", "")) for cause in causes]
     # Blocks (a full disk, no master) and shards that aren't there yet pass.
-    if status >= 500 or "cluster_block_exception" in kinds:
+    if (status >= 500 and not _TOO_COSTLY & set(kinds)) or "cluster_block_exception" in kinds:
         return EngineUnavailableError(f"status {status} {kinds[-1]}")
     return EngineRefusedError(status, kinds[-1], str(causes[-1].get("reason"))[:_MAX_REASON])

@@ -23,6 +23,9 @@ DEFAULT_COUNT = 20
 
 MAX_COUNT = 1_000
 
+MAX_VALUES = 2_000
+"""Values in all parameters together; checked before anything is made of them."""
+
 MAX_CLAUSES = 800
 """The engine takes 1,024 in all; access rules and order need some."""
 
@@ -33,7 +36,7 @@ MAX_SORT = 8
 
 # Filters that would give wrong results if they were left out: refused whatever the client prefers.
 _REFUSED = re.compile(
-    r"_has(:.*)?|_include(:.*)?|_revinclude(:.*)?|_filter|_query|_list|_text(:.*)?|_content(:.*)?"
+    r"(_has|_include|_revinclude|_text|_content|near)(:.*)?|_filter|_query|_list"
     r"|[^:]+(:[^.:]+)?\..*"
 )
 
@@ -91,6 +94,8 @@ def read(
     400 for what's wrong, 422 for what's too costly. Unknown parameters are 400 if `strict`,
     otherwise left out, as are those without a value.
     """
+    if sum(value.count(",") + 1 for _, value in parameters) > MAX_VALUES:
+        raise _too_costly()
     plan = Plan(types)
     for name, value in parameters:
         if not value.strip():
@@ -127,11 +132,15 @@ def _filter(
 def _limit(plan: Plan) -> None:
     clauses, terms = _cost(all_of([{}, *plan.clauses]))
     if clauses > MAX_CLAUSES or terms > MAX_TERMS:
-        raise FhirError(422, "too-costly", "The search has too many values; split it.")
+        raise _too_costly()
+
+
+def _too_costly() -> FhirError:
+    return FhirError(422, "too-costly", "The search has too many values; split it.")
 
 
 def _cost(clause: Any) -> tuple[int, int]:
-    """(clauses, terms) of a query."""
+    """(clauses, terms) of a query, as the engine counts them; a wildcard costs by its length."""
     if isinstance(clause, list):
         costs = [_cost(item) for item in clause]
         return sum(c for c, _ in costs), sum(t for _, t in costs)
@@ -139,9 +148,12 @@ def _cost(clause: Any) -> tuple[int, int]:
         return 0, 0
     if "terms" in clause:
         return 1, sum(len(found) for found in clause["terms"].values())
-    if clause.keys() & {"term", "prefix", "wildcard", "range", "match_none"}:
+    if "wildcard" in clause:
+        return 1 + sum(len(found["value"]) for found in clause["wildcard"].values()) // 10, 0
+    if clause.keys() & {"term", "prefix", "range", "match_none"}:
         return 1, 0
-    return _cost(list(clause.values()))
+    clauses, terms = _cost(list(clause.values()))
+    return clauses + ("must_not" in clause), terms
 
 
 def _count(plan: Plan, value: str, known: Mapping[str, Parameter], strict: bool) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from functions.search import terms
 from functions.search.intervals import Bounds, date_bounds, now, number
@@ -22,7 +21,11 @@ Clause = dict[str, Any]
 NOTHING: Clause = {"match_none": {}}
 
 MAX_VALUE_LENGTH = 2_000
-"""Characters of one value. Longer ones make wildcard automata that the engine refuses."""
+"""Characters of one value."""
+
+# The engine refuses larger automata.
+MAX_BEGINNING_BYTES = 1_000
+MAX_CONTAINED = 250
 
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
 
@@ -59,10 +62,10 @@ def parameter_clause(
         present = {"term": {"present": code}}
         return {"bool": {"must_not": [present]}} if missing else present
     if modifier and (modifier not in allowed or code == "_id"):
-        raise unsupported(f"The modifier :{quote(modifier)} isn't supported on {quote(code)}.")
+        raise unsupported(f"The modifier {quote(':' + modifier)} isn't supported on {quote(code)}.")
     for value in values:
         if len(value) > MAX_VALUE_LENGTH:
-            raise FhirError(400, "too-long", f"A value has at most {MAX_VALUE_LENGTH} characters.")
+            raise _too_long(f"A value has at most {MAX_VALUE_LENGTH} characters.")
     if modifier == "not":
         return {"bool": {"must_not": [parameter_clause(parameter, "", values, base_url)]}}
     target = Target(parameter, lambda name: f"{name}.{code}", base_url)
@@ -117,6 +120,10 @@ def unsupported(diagnostics: str) -> FhirError:
     return FhirError(400, "not-supported", diagnostics)
 
 
+def _too_long(diagnostics: str) -> FhirError:
+    return FhirError(400, "too-long", diagnostics)
+
+
 def _value_clause(target: Target, modifier: str, value: str) -> Clause:
     return _KINDS[target.parameter.kind](target, modifier, value)
 
@@ -129,15 +136,23 @@ def _string(target: Target, modifier: str, value: str) -> Clause:
     if not folded:
         return NOTHING
     if modifier == "contains":
+        if len(folded) > MAX_CONTAINED:
+            raise _too_long(f"A value of :contains has at most {MAX_CONTAINED} characters.")
         pattern = re.sub(r"([*?\\])", r"\\\1", folded)
         return {"wildcard": {target.field("string"): {"value": f"*{pattern}*"}}}
-    return {"prefix": {target.field("string"): {"value": folded}}}
+    return _begins(target.field("string"), folded)
+
+
+def _begins(field: str, text: str) -> Clause:
+    if len(text.encode()) > MAX_BEGINNING_BYTES:
+        raise _too_long(f"At most {MAX_BEGINNING_BYTES} bytes are compared with beginnings.")
+    return {"prefix": {field: {"value": text}}}
 
 
 def _token(target: Target, modifier: str, value: str) -> Clause:
     if modifier == "text":
         folded = fold(unescape(value))
-        return {"prefix": {target.field("text"): {"value": folded}}} if folded else NOTHING
+        return _begins(target.field("text"), folded) if folded else NOTHING
     parts = [unescape(part) for part in split(value, "|", 1)]
     if target.parameter.code == "_id":
         if not ID.fullmatch(parts[-1]) or len(parts) > 1:
@@ -161,8 +176,7 @@ def _uri(target: Target, modifier: str, value: str) -> Clause:
         return {"terms": {field: terms.ancestors(address)}}
     if modifier == "below":
         base = address.rstrip("/")
-        below = {"prefix": {field: {"value": base + "/"}}}
-        return any_of([{"terms": {field: [exact(base)]}}, below])
+        return any_of([{"terms": {field: [exact(base)]}}, _begins(field, base + "/")])
     return {"terms": {field: [exact(address)]}}
 
 
@@ -183,7 +197,7 @@ def _reference(target: Target, modifier: str, value: str) -> Clause:
         if modifier not in ("", match.group(1)):
             raise invalid(f"The value {quote(literal)} isn't a {modifier}.")
         found = [literal, f"{base}/{literal}"]
-    elif modifier or not urlsplit(literal).scheme:
+    elif modifier or not terms.ABSOLUTE.match(literal):
         raise invalid(f"{quote(value)} isn't an id, Type/id or a URL.")
     else:
         found = [exact(literal)]

@@ -129,9 +129,7 @@ def _period(value: dict[str, Any]) -> dict[str, float]:
         found["gte"] = date_bounds(value["start"]).low
     if "end" in value:
         found["lte"] = date_bounds(value["end"]).high
-    if found.get("gte", 0) > found.get("lte", found.get("gte", 0)):
-        raise ValueError("a period that ends before it starts")
-    return found
+    return _in_order(found)
 
 
 def _number(value: Any, source: Source, parameter: Parameter) -> Row:
@@ -180,9 +178,13 @@ def _range(value: dict[str, Any]) -> dict[str, float]:
         found["gte"] = real(_decimal(value["low"]["value"]))
     if "value" in value.get("high", {}):
         found["lte"] = real(_decimal(value["high"]["value"]))
-    if found.get("gte", 0) > found.get("lte", found.get("gte", 0)):
-        raise ValueError("a range that ends before it starts")
-    return found
+    return _in_order(found)
+
+
+def _in_order(limits: dict[str, float]) -> dict[str, float]:
+    if len(limits) == 2 and limits["gte"] > limits["lte"]:
+        raise ValueError("it ends before it starts")
+    return limits
 
 
 def _decimal(value: Any) -> Decimal:

@@ -12,6 +12,9 @@ _SEPARATOR = "\x1f"
 LOCAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
 """A relative reference: type, id, version."""
 
+ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+"""How a URL or URN begins."""
+
 
 def code(value: str) -> str:
     """Any system. Case doesn't matter: R4 prefers finding too much to missing something."""

@@ -15,13 +15,13 @@ _LETTERS = str.maketrans(
 )
 
 
-@lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """Without case, accents, punctuation and repeated blanks (R4 search, string parameters).
 
     A dash counts as a blank, other punctuation as nothing: O'Brien is obrien, Smith-Jones is
-    smith jones.
+    smith jones. Of a long text its beginning.
     """
+    text = text[:MAX_LENGTH]
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text.casefold()).casefold().translate(_LETTERS)
     folded = "".join(_plain(character) for character in text.lower())

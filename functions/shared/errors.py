@@ -21,6 +21,7 @@ _THROTTLED = frozenset(
         "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionInProgressException",  # its own first try, whose answer was lost
     }
 )
 _UNAVAILABLE = frozenset({"InternalServerError", "InternalError", "ServiceUnavailable"})

@@ -21,6 +21,9 @@ FHIR_JSON = "application/fhir+json"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """A Lambda event holds 6 MB, in which a JSON string is escaped."""
 
+MAX_ANSWER_BYTES = 5_500_000
+"""Of a body by `size_in_answer`; the rest of Lambda's 6 MB is for headers and what frames it."""
+
 _EXPOSED_HEADERS = "ETag, Last-Modified, Location, Retry-After, X-Request-Id"
 _JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 _SERVED = frozenset({*_JSON_TYPES, "*/*", "application/*", "text/*"})
@@ -57,6 +60,11 @@ def fhir(
     return Response(status, body, {"Content-Type": FHIR_JSON, **(headers or {})})
 
 
+def size_in_answer(body: bytes) -> int:
+    """Bytes that JSON takes in Lambda's answer, where it is a JSON string itself."""
+    return len(body) + body.count(b'"') + body.count(b"\\")
+
+
 def respond(
     event: dict[str, Any], context: object, route: Callable[[Request], Response]
 ) -> dict[str, Any]:
@@ -72,6 +80,7 @@ def respond(
         if known is None:
             logger.exception("fault", extra={"fields": {"request": _request_id(event)}})
             known = FhirError(500, "exception", "The server failed; the fault was recorded.")
+        log["cause"] = type(error).__name__
         response = _failure(known, log)
     head = event.get("httpMethod") == "HEAD"
     logger.info(
@@ -203,10 +212,11 @@ def _base_url(event: dict[str, Any], headers: Mapping[str, str]) -> str:
     full, path = context.get("path") or "", event.get("path") or ""
     prefix = full.removesuffix(path).rstrip("/") if path else full
     local = os.environ.get("AWS_ENDPOINT_URL")
-    if local:  # an emulator: one host for all of AWS, and the API's id in the path
+    forwarded = headers.get("x-forwarded-host")
+    if local and not forwarded:  # an emulator: one host for all of AWS, the API's id in the path
         return f"{local.rstrip('/')}/_aws/execute-api/{context.get('apiId', '')}{prefix}"
-    host = headers.get("x-forwarded-host") or headers.get("host", "")
+    host = forwarded or headers.get("host", "")
     if not _HOST.fullmatch(host):
         host = context.get("domainName", "localhost")
-    scheme = "http" if headers.get("x-forwarded-proto") == "http" else "https"
+    scheme = "http" if local or headers.get("x-forwarded-proto") == "http" else "https"
     return f"{scheme}://{host}{prefix}"

@@ -13,7 +13,7 @@ import random
 import secrets
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -109,25 +109,31 @@ def read(pk: str, version: int) -> Version | None:
     return version_of(item) if item else None
 
 
-def read_many(keys: Sequence[tuple[str, int]]) -> list[Version]:
-    """Many versions in the order of their keys; what doesn't exist is left out."""
+def read_many(keys: Sequence[tuple[str, int]]) -> Iterator[Version]:
+    """Many versions in the order of their keys; what doesn't exist is left out.
+
+    Read as they are asked for: whoever has enough of them just stops.
+    """
     wanted = list(dict.fromkeys(keys))
-    items: dict[tuple[str, int], dict[str, Any]] = {}
-    table = os.environ["TABLE_NAME"]
     for start in range(0, len(wanted), _BATCH):
-        request = {
-            table: {
-                "Keys": [_key(pk, version) for pk, version in wanted[start : start + _BATCH]],
-                "ConsistentRead": True,
-            }
-        }
-        while request:
-            answer = dynamodb().batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(table, []):
-                items[item["pk"]["S"], int(item["version"]["N"])] = item
-            # Bytes beyond 16 MB or the capacity: DynamoDB answers in part and names the rest.
-            request = answer.get("UnprocessedKeys") or {}
-    return [version_of(items[key]) for key in wanted if key in items]
+        batch = wanted[start : start + _BATCH]
+        items = _items(batch)
+        for key in batch:
+            if key in items:
+                yield version_of(items[key])
+
+
+def _items(keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+    table = os.environ["TABLE_NAME"]
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    request = {table: {"Keys": [_key(pk, version) for pk, version in keys], "ConsistentRead": True}}
+    while request:
+        answer = dynamodb().batch_get_item(RequestItems=request)
+        for item in answer["Responses"].get(table, []):
+            found[item["pk"]["S"], int(item["version"]["N"])] = item
+        # Bytes beyond 16 MB or the capacity: DynamoDB answers in part and names the rest.
+        request = answer.get("UnprocessedKeys") or {}
+    return found
 
 
 def create(version: Version, also: Sequence[dict[str, Any]] = ()) -> None:
@@ -258,6 +264,8 @@ class _Refused(Exception):
 def _transact(actions: list[dict[str, Any]], nonce: str, own: int) -> None:
     """One transaction; `own` is the index of the action whose item carries the nonce."""
     for attempt in range(_CONFLICT_TRIES):
+        if attempt:
+            time.sleep(random.uniform(0.01, 0.01 * 2**attempt))  # noqa: S311
         try:
             dynamodb().transact_write_items(TransactItems=actions, ClientRequestToken=nonce)
             return
@@ -273,7 +281,6 @@ def _transact(actions: list[dict[str, Any]], nonce: str, own: int) -> None:
             codes = {reason.get("Code") for reason in reasons} - {"None", None}
             if codes - {"TransactionConflict"}:
                 raise _of_reasons(codes, error) from None
-        time.sleep(random.uniform(0.01, 0.02 * 2**attempt))  # noqa: S311
     raise FhirError(409, "conflict", "Other requests are changing the same resource; try again.")
 
 
