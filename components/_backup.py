@@ -13,6 +13,44 @@ NIGHTLY = "cron(0 2 * * ? *)"
 RETENTION_DAYS = 35
 START_WITHIN_MINUTES, COMPLETE_WITHIN_MINUTES = 60, 12 * 60
 
+TABLE_ACTIONS = (
+    "dynamodb:CreateBackup",
+    "dynamodb:DescribeTable",
+    "dynamodb:ListTagsOfResource",
+    "dynamodb:StartAwsBackupJob",
+)
+# S3 backups follow a bucket by inventory and notification.
+BUCKET_ACTIONS = (
+    "s3:GetBucketAcl",
+    "s3:GetBucketLocation",
+    "s3:GetBucketNotification",
+    "s3:GetBucketTagging",
+    "s3:GetBucketVersioning",
+    "s3:GetInventoryConfiguration",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:PutBucketNotification",
+    "s3:PutInventoryConfiguration",
+)
+OBJECT_ACTIONS = (
+    "s3:GetObject",
+    "s3:GetObjectAcl",
+    "s3:GetObjectTagging",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionAcl",
+    "s3:GetObjectVersionTagging",
+)
+RULE_ACTIONS = (
+    "events:DeleteRule",
+    "events:DescribeRule",
+    "events:DisableRule",
+    "events:EnableRule",
+    "events:ListTargetsByRule",
+    "events:PutRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+)
+
 
 def daily_backup(
     name: str,
@@ -24,7 +62,6 @@ def daily_backup(
     opts: pulumi.ResourceOptions,
 ) -> None:
     """A vault with a plan that fills it. Restoring is left to a person with rights of their own."""
-    child = opts
     vault = aws.backup.Vault(
         name,
         kms_key_arn=key.arn,
@@ -34,7 +71,7 @@ def daily_backup(
         ),
     )
     aws.backup.VaultLockConfiguration(
-        name, backup_vault_name=vault.name, max_retention_days=RETENTION_DAYS, opts=child
+        name, backup_vault_name=vault.name, max_retention_days=RETENTION_DAYS, opts=opts
     )
     plan = aws.backup.Plan(
         name,
@@ -48,13 +85,13 @@ def daily_backup(
                 "lifecycle": {"delete_after": RETENTION_DAYS},
             }
         ],
-        opts=child,
+        opts=opts,
     )
     role = aws.iam.Role(
         f"{name}-role",
         description=f"Makes the backups of {name}",
         assume_role_policy=pulumi.Output.json_dumps(service_trust("backup.amazonaws.com")),
-        opts=child,
+        opts=opts,
     )
     permissions = aws.iam.RolePolicy(
         f"{name}-policy",
@@ -67,7 +104,7 @@ def daily_backup(
                 key_arn=key.arn,
             )
         ),
-        opts=child,
+        opts=opts,
     )
     # Named one by one: what is named is backed up whatever the account's settings for its type.
     aws.backup.Selection(
@@ -75,7 +112,7 @@ def daily_backup(
         plan_id=plan.id,
         iam_role_arn=role.arn,
         resources=[item.arn for item in (*tables, *buckets)],
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[permissions])),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permissions])),
     )
 
 
@@ -118,42 +155,3 @@ def backup_policy(
         },
     ]
     return {"Version": "2012-10-17", "Statement": statements}
-
-
-TABLE_ACTIONS = (
-    "dynamodb:CreateBackup",
-    "dynamodb:DescribeTable",
-    "dynamodb:ListTagsOfResource",
-    "dynamodb:StartAwsBackupJob",
-)
-# S3 backups follow a bucket by inventory and notification.
-BUCKET_ACTIONS = (
-    "s3:GetBucketAcl",
-    "s3:GetBucketLocation",
-    "s3:GetBucketNotification",
-    "s3:GetBucketTagging",
-    "s3:GetBucketVersioning",
-    "s3:GetInventoryConfiguration",
-    "s3:ListBucket",
-    "s3:ListBucketVersions",
-    "s3:PutBucketNotification",
-    "s3:PutInventoryConfiguration",
-)
-OBJECT_ACTIONS = (
-    "s3:GetObject",
-    "s3:GetObjectAcl",
-    "s3:GetObjectTagging",
-    "s3:GetObjectVersion",
-    "s3:GetObjectVersionAcl",
-    "s3:GetObjectVersionTagging",
-)
-RULE_ACTIONS = (
-    "events:DeleteRule",
-    "events:DescribeRule",
-    "events:DisableRule",
-    "events:EnableRule",
-    "events:ListTargetsByRule",
-    "events:PutRule",
-    "events:PutTargets",
-    "events:RemoveTargets",
-)

@@ -133,8 +133,10 @@ class SearchDomain:
 
 
 def url(endpoint: str) -> str:
-    """A domain's endpoint as a URL. AWS gives a bare host name, which serves HTTPS only; an
-    engine outside AWS is given with its scheme."""
+    """A domain's endpoint as a URL.
+
+    AWS gives a bare host name, which serves HTTPS only; an engine elsewhere comes with its scheme.
+    """
     return endpoint if "://" in endpoint else f"https://{endpoint}"
 
 
