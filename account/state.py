@@ -44,5 +44,5 @@ def state_backend() -> StateBackend:
         bucket_key_arn=key.arn,
         secrets_key_arn=secrets.arn,
         url=pulumi.Output.concat("s3://", bucket.bucket, "?region=", region),
-        secrets_provider=pulumi.Output.concat("awskms:///", alias.name, "?region=", region),
+        secrets_provider=pulumi.Output.concat("awskms://", alias.name, "?region=", region),
     )

@@ -44,7 +44,7 @@ class EvalClusterArgs(TypedDict):
     admin_role_arns: NotRequired[list[str]]
     """IAM roles that administer the cluster, beside whoever creates it. Default: none."""
     view_role_arns: NotRequired[list[str]]
-    """IAM roles that see everything in the cluster but its secrets. Default: none."""
+    """IAM roles that see what runs in all namespaces, but no secrets. Default: none."""
     addon_versions: NotRequired[dict[str, str]]
     """Versions of add-ons that differ from those known for the version of Kubernetes."""
     log_retention_days: NotRequired[int]

@@ -114,7 +114,7 @@ def test_state_is_versioned_encrypted_and_protected(graph: Graph) -> None:
     assert rule["sseAlgorithm"] == "aws:kms"
     assert graph.waits_for(encryption, keys[0])
     assert graph.outputs["state_secrets_provider"] == (
-        "awskms:///alias/ai4h-pulumi-secrets?region=eu-central-1"
+        "awskms://alias/ai4h-pulumi-secrets?region=eu-central-1"
     )
     assert graph.outputs["state_backend_url"].startswith("s3://")
 
