@@ -33,6 +33,8 @@ class Program:
 PROGRAMS = {
     "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "generate_sdk": Program("pulumi", "./generate_sdk"),
+    "helm": Program("helm", "helm.sh/helm/v3/cmd/helm"),
+    "kubeconform": Program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
     "pulumi": Program(
         "pulumi",
         f"{PULUMI}/pkg/v3/cmd/pulumi",
