@@ -13,9 +13,6 @@ from typing import Any
 
 import pulumi
 from google.protobuf import empty_pb2
-from local.handlers import HANDLERS
-from local.handlers.base import Aws, Clients, Handler
-from local.invokes import invoke
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
@@ -23,6 +20,9 @@ from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 from local import recorded
 from local.assets import Contents
 from local.errors import LocalError
+from local.handlers import HANDLERS
+from local.handlers.base import Aws, Clients, Handler
+from local.invokes import invoke
 from local.state import Entry, Resources, changed
 
 STACK = "pulumi:pulumi:Stack"
@@ -170,7 +170,8 @@ class Monitor(mocks.MockMonitor):
         else:
             identity, outputs = self._deployment.register(urn, request.type, request.name, inputs)
         self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identity, outputs)
-        properties = _sync_await(rpc.serialize_properties(outputs, {}))
+        # The inputs as they were sent: archives as such, and secrets marked.
+        properties = _sync_await(rpc.serialize_properties(outputs | inputs, {}))
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=properties)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
