@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -18,6 +19,21 @@ import (
 
 const generator = "ai4h"
 
+// standalone refuses to load other packages: the schema must say everything itself.
+type standalone struct{ schema.ReferenceLoader }
+
+func (standalone) LoadPackageV2(
+	_ context.Context, other *schema.PackageDescriptor,
+) (*schema.Package, error) {
+	return nil, fmt.Errorf("the schema refers to the package %s", other.Name)
+}
+
+func (standalone) LoadPackageReferenceV2(
+	_ context.Context, other *schema.PackageDescriptor,
+) (schema.PackageReference, error) {
+	return nil, fmt.Errorf("the schema refers to the package %s", other.Name)
+}
+
 func main() {
 	if len(os.Args) != 4 {
 		fail(fmt.Errorf("usage: generate_sdk nodejs|python|go schema.json folder"))
@@ -29,7 +45,7 @@ func main() {
 	fail(write(os.Args[3], files))
 }
 
-// load reads and checks a schema. It must be self-contained: no loader fetches other packages.
+// load reads a schema and checks it against Pulumi's own rules.
 func load(path string) (*schema.Package, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -39,7 +55,7 @@ func load(path string) (*schema.Package, error) {
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	pkg, diagnostics, err := schema.BindSpec(spec, nil, schema.ValidationOptions{})
+	pkg, diagnostics, err := schema.BindSpec(spec, standalone{}, schema.ValidationOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +68,9 @@ func load(path string) (*schema.Package, error) {
 func generate(language string, pkg *schema.Package) (map[string][]byte, error) {
 	switch language {
 	case "nodejs":
-		return nodejs.GeneratePackage(generator, pkg, nil, nil, false, nil)
+		return nodejs.GeneratePackage(generator, pkg, nil, nil, true, standalone{})
 	case "python":
-		return python.GeneratePackage(generator, pkg, nil, nil)
+		return python.GeneratePackage(generator, pkg, nil, standalone{})
 	case "go":
 		return golang.GeneratePackage(generator, pkg, nil)
 	default:
