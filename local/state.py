@@ -1,7 +1,7 @@
 """What the local platform has made: one entry per resource of the program."""
 
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Resources:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._changes = self._written = 0
         value = read_json(path, {"format": FORMAT, "resources": {}, "condemned": []})
         try:
             if value["format"] != FORMAT:
@@ -49,18 +51,22 @@ class Resources:
 
     def put(self, urn: str, entry: Entry) -> None:
         """Adds or replaces an entry; a new one comes last in the order of creation."""
+        if self._entries.get(urn) == entry:
+            return
         with self._lock:
             if not entry.order:
                 self._order += 1
                 entry.order = self._order
             self._entries[urn] = entry
-            self._write()
+            self._changes += 1
+        self._write()
 
     def condemn(self, entry: Entry) -> None:
         """Remembers a replaced resource, to be deleted when everything else is in place."""
         with self._lock:
             self._condemned.append(entry)
-            self._write()
+            self._changes += 1
+        self._write()
 
     def outdated(self, registered: set[str]) -> list[Entry]:
         """What must go: replaced, or no longer in the program; the youngest first."""
@@ -71,7 +77,8 @@ class Resources:
         with self._lock:
             self._condemned = [other for other in self._condemned if other is not entry]
             self._entries = {u: other for u, other in self._entries.items() if other is not entry}
-            self._write()
+            self._changes += 1
+        self._write()
 
     def all(self) -> dict[str, Entry]:
         return dict(self._entries)
@@ -85,11 +92,20 @@ class Resources:
         return {digest for entry in entries for digest in _digests(entry.inputs)}
 
     def _write(self) -> None:
-        write_json(self._path, {
-            "format": FORMAT,
-            "resources": {urn: asdict(entry) for urn, entry in self._entries.items()},
-            "condemned": [asdict(entry) for entry in self._condemned],
-        })  # fmt: skip
+        """Returns when every change made before it is on the disk; threads share a write."""
+        asked = self._changes
+        with self._writing:
+            if self._written >= asked:
+                return
+            with self._lock:
+                changes = self._changes
+                value = {
+                    "format": FORMAT,
+                    "resources": {urn: vars(entry) for urn, entry in self._entries.items()},
+                    "condemned": [vars(entry) for entry in self._condemned],
+                }
+            write_json(self._path, value)
+            self._written = changes
 
 
 def changed(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
