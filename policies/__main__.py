@@ -1,0 +1,76 @@
+"""The policy pack: `pulumi preview --policy-pack policies` refuses a stack that breaks a rule."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyPack,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UnknownValueError
+
+# Pulumi runs this folder, not a module of it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from policies.rules import RULES, UNKNOWN, Rule, unblocked_buckets
+
+
+def known(value: Any) -> Any:
+    """The value with UNKNOWN where the engine's own mapping would raise on reading."""
+    if isinstance(value, Mapping):
+        return {key: _read(value, key) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_read(value, index) for index in range(len(value))]
+    return value
+
+
+def _read(container: Any, key: Any) -> Any:
+    try:
+        return known(container[key])
+    except UnknownValueError:
+        return UNKNOWN
+
+
+def resource_policy(rule: Rule) -> ResourceValidationPolicy:
+    """The rule in the pack's terms."""
+
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        for problem in rule.check(args.resource_type, known(args.props)):
+            report(problem, None)
+
+    return ResourceValidationPolicy(rule.name, rule.description, validate)
+
+
+def every_bucket_is_blocked(args: StackValidationArgs, report: ReportViolation) -> None:
+    """Reports buckets without a public access block."""
+    resources = [
+        (
+            resource.urn,
+            resource.resource_type,
+            [needed.urn for needed in resource.property_dependencies.get("bucket", [])],
+        )
+        for resource in args.resources
+    ]
+    for urn in unblocked_buckets(resources):
+        report("the bucket has no BucketPublicAccessBlock: make it with private_bucket", urn)
+
+
+PolicyPack(
+    "ai4h",
+    enforcement_level=EnforcementLevel.MANDATORY,
+    policies=[
+        *(resource_policy(rule) for rule in RULES),
+        StackValidationPolicy(
+            "public-access-blocked",
+            "Each bucket has a public access block",
+            every_bucket_is_blocked,
+        ),
+    ],
+)
