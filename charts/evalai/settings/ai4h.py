@@ -41,6 +41,7 @@ CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 
 # --- Uploads. Upstream: bodies of 4 GB, all in memory. Files go to disk above a megabyte.
+# This counts no files: uWSGI refuses larger bodies whatever they hold.
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = int(os.environ["MAX_UPLOAD_MIB"]) * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -137,8 +138,9 @@ LOGGING = {
 
 
 def _without_data(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
-    """What is left of a report: the error and its place, not the request or the variables."""
-    event.pop("request", None)
+    """What is left of a report: the error and its place, not the data it happened with."""
+    for part in ("request", "user", "breadcrumbs", "extra"):
+        event.pop(part, None)
     for error in event.get("exception", {}).get("values", []):
         for frame in (error.get("stacktrace") or {}).get("frames", []):
             frame.pop("vars", None)
