@@ -60,8 +60,8 @@ class StateDirectory:
 
     @property
     def saved(self) -> Path:
-        """Present when the last run wrote all of its data before it ended."""
-        return self.root / "data" / "saved"
+        """`resources` as it was when the local AWS last wrote its data: the two belong together."""
+        return self.root / "data" / "state.json"
 
     @property
     def logs(self) -> Path:
@@ -94,9 +94,9 @@ class StateDirectory:
             )
 
     def clear(self) -> None:
-        """Forgets all data; the lock, which is held, stays."""
+        """Forgets all data; the lock, which is held, and the logs stay."""
         for entry in self.root.iterdir():
-            if entry != self.lock:
+            if entry not in (self.lock, self.logs):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import urllib3
 
@@ -22,6 +23,8 @@ ATTEMPTS = 3  # another program may take a port between our look and the server'
 HEAP = "384m"
 # The engine refuses to run as root. This user has no rights of its own.
 UNPRIVILEGED = "nobody"
+
+AnyServer = TypeVar("AnyServer", "Search", "Aws")
 
 _http = urllib3.PoolManager(retries=False, timeout=5)
 
@@ -143,27 +146,12 @@ class Aws:
             "DOCKER_HOST": "unix:///nowhere", "LAMBDA_EXECUTOR": "local",
         }  # fmt: skip
         return Process.start(
-            "aws", [str(self._python), str(Path(__file__).with_name("aws_server.py"))],
+            "aws", [str(self._python), "-P", str(Path(__file__).with_name("aws_server.py"))],
             self._state.logs / "aws.log", environment, scratch,
         )  # fmt: skip
 
     def ready(self) -> bool:
         return _answers(f"{self.url}/_local/lag")
-
-    def drain(self, seconds: float) -> int:
-        """Waits until every stream record is consumed, which a stop would lose.
-
-        Returns how many are left when the time is over."""
-        left = 0
-
-        def consumed() -> bool:
-            nonlocal left
-            left = _http.request("GET", f"{self.url}/_local/lag").json()["records"]
-            return left == 0
-
-        with contextlib.suppress(urllib3.exceptions.HTTPError):
-            wait_until(consumed, seconds)
-        return left
 
     def save(self) -> None:
         """Writes all state to disk. Raises LocalError when that fails."""
@@ -178,18 +166,32 @@ class Aws:
         return orderly
 
 
+def drain(aws_url: str, seconds: float) -> int:
+    """Waits until every stream record of MiniStack is consumed, since a stop would lose it.
+
+    Returns how many are left when the time is over."""
+    left = 0
+
+    def consumed() -> bool:
+        nonlocal left
+        left = _http.request("GET", f"{aws_url}/_local/lag").json()["records"]
+        return left == 0
+
+    with contextlib.suppress(urllib3.exceptions.HTTPError):
+        wait_until(consumed, seconds)
+    return left
+
+
 def _start(settings: Settings, name: str, launch: Callable[[int], Process]) -> tuple[Process, int]:
     port = settings.port(name)
     return launch(port), port
 
 
-def await_ready(
-    server: Search | Aws, relaunch: Callable[[], Search | Aws], seconds: float
-) -> Search | Aws:
-    """The server once it answers; started anew when it ended at once because its port was taken."""
+def await_ready(server: AnyServer, relaunch: Callable[[], AnyServer], seconds: float) -> None:
+    """Waits until the server answers; starts it anew when its port was taken meanwhile."""
     for _ in range(ATTEMPTS):
         if server.process.await_ready(server.ready, seconds):
-            return server
+            return
         if "in use" not in server.process.last_lines(60):
             break
         server = relaunch()

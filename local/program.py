@@ -1,0 +1,103 @@
+"""Runs `__main__.py` on this machine: the stack's configuration, and the monitor as its engine."""
+
+import asyncio
+import contextvars
+import json
+import logging
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import yaml
+from google.protobuf import empty_pb2
+from pulumi.runtime import mocks, settings
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.stack import run_in_stack
+
+from local.assets import Contents
+from local.errors import LocalError
+from local.files import REPOSITORY
+from local.handlers.base import Clients
+from local.monitor import Deployment, Event, Monitor
+from local.state import Resources
+
+PROJECT = "ai4h-mvp"
+STACK = "local"
+
+
+def stack_config(stack: str) -> dict[str, str]:
+    """A stack's configuration as the engine hands it over: the defaults, then the stack's file."""
+    project = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())
+    config = {
+        key: spec["default"]
+        for key, spec in project["config"].items()
+        if isinstance(spec, dict) and "default" in spec
+    }
+    config |= yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {
+        key if ":" in key else f"{PROJECT}:{key}": value
+        if isinstance(value, str)
+        else json.dumps(value)
+        for key, value in config.items()
+    }
+
+
+def deploy(
+    clients: Clients, resources: Resources, contents: Contents, show: Callable[[Event], None]
+) -> dict[str, Any]:
+    """Brings about what the program asks for; the stack's outputs. Raises LocalError."""
+    deployment = Deployment(clients, resources, contents, show)
+    monitor = Monitor(deployment, clients, contents)
+    try:
+        contextvars.copy_context().run(_run, monitor)
+    except KeyboardInterrupt:
+        deployment.stop()
+        raise
+    except pulumi.RunError as error:
+        raise LocalError(str(error)) from error
+    except Exception as error:
+        # What the program sees is often a consequence; the deployment knows what came first.
+        failure = deployment.failure
+        if failure is None:
+            raise
+        raise failure from error
+    deployment.delete_outdated()
+    return monitor.outputs
+
+
+def _run(monitor: Monitor) -> None:
+    """One evaluation of the program, as Pulumi's own entry point does it."""
+    os.environ.setdefault("PULUMI_ERROR_OUTPUT_STRING", "true")
+    # The engine's log is what the monitor shows; Pulumi's own would say each failure again.
+    logger = logging.getLogger("pulumi.local")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    settings.ROOT.set(None)  # run_in_stack makes it
+    settings.configure(
+        mocks.MockSettings(
+            monitor=monitor,
+            monitor_features=set(monitor.GetDeploymentInfo(empty_pb2.Empty()).supportedFeatures),
+            engine=mocks.MockEngine(logger),
+            project=PROJECT,
+            stack=STACK,
+            dry_run=False,
+            organization=None,
+            callbacks=None,
+        )
+    )
+    set_all_config(stack_config(STACK))
+    if str(REPOSITORY) not in sys.path:
+        sys.path.insert(0, str(REPOSITORY))
+
+    def program() -> None:
+        runpy.run_path(str(REPOSITORY / "__main__.py"), run_name="__main__")
+
+    async def main() -> None:
+        # What depends on a resource that failed fails too; the first failure is what counts.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        await run_in_stack(program)
+
+    asyncio.run(main())
