@@ -36,6 +36,7 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	@$(MAKE) --no-print-directory check workflows
 	$(RUN) -m pytest -m "graph or unit" -n 2
 	$(RUN) -m pytest -m reuse
+	$(RUN) -m pytest -m chart
 	$(RUN) -m pytest -m e2e
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
@@ -71,7 +72,8 @@ lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	compile requirements.in -o requirements.txt && \
 	compile -c requirements.txt functions/requirements.in -o functions/requirements.txt && \
 	compile -c requirements.txt -c functions/requirements.txt requirements-dev.in -o requirements-dev.txt && \
-	compile local/requirements.in -o local/requirements.txt
+	compile local/requirements.in -o local/requirements.txt && \
+	compile tests/chart/stand_in/requirements.in -o tests/chart/stand_in/requirements.txt
 
 bench: $(VENV)/.ready  ## measure the README's figures on the running local platform
 	$(RUN) -m benchmarks
