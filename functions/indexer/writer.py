@@ -72,10 +72,11 @@ def _parts(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     part: list[Entry] = []
     size = 0
     for entry in entries:
-        if part and size + len(entry.document) > MAX_BULK_BYTES:
+        own = len(entry.document) + len(entry.pk) + 100  # its lines
+        if part and size + own > MAX_BULK_BYTES:
             yield part
             part, size = [], 0
         part.append(entry)
-        size += len(entry.document) + len(entry.pk) + 100
+        size += own
     if part:
         yield part

@@ -61,7 +61,7 @@ def interpose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def cancelled(*codes: str) -> ClientError:
     error = {"Code": "TransactionCanceledException"}
     reasons = [{"Code": code} for code in codes]
-    return ClientError({"Error": error, "CancellationReasons": reasons}, "TransactWriteItems")  # type: ignore[typeddict-item]
+    return ClientError({"Error": error, "CancellationReasons": reasons}, "TransactWriteItems")
 
 
 def test_what_is_written_is_read(tables: Any) -> None:
