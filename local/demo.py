@@ -26,6 +26,8 @@ from pydicom.data import get_testdata_file
 from rich.console import Console
 from rich.markup import escape
 
+from functions.shared.resources import parse, serialise
+
 RESOURCES = Path(__file__).parent / "demo_data"
 SEARCHABLE_WITHIN = 10.0  # seconds the index may lag before the demo calls it a failure
 VERIFIED_WITHIN = 15.0
@@ -71,7 +73,7 @@ class Demo:
         return requests.request(
             method,
             self.stack["api_url"] + path,
-            data=None if body is None else json.dumps(body),
+            data=None if body is None else serialise(body),
             headers={name: value for name, value in sent.items() if value},
             timeout=TIMEOUT,
         )
@@ -328,7 +330,8 @@ def checksum(content: bytes) -> str:
 
 
 def load(name: str) -> dict[str, Any]:
-    return json.loads((RESOURCES / f"{name}.json").read_text())
+    """A resource of the demo's data; decimals keep their digits."""
+    return parse((RESOURCES / f"{name}.json").read_bytes())
 
 
 def dicom_file() -> Path:
