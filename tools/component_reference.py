@@ -85,11 +85,11 @@ def _line(text: str) -> str:
 
 def main() -> None:
     new = schema()
-    if SCHEMA.exists() and (broken := breaking_changes(json.loads(SCHEMA.read_text()), new)):
-        print("This breaks who uses the components:", *broken, sep="\n  ")
-        print(
-            f"It needs version {next_version(new['version'])} or later, and a word in CHANGELOG.md."
-        )
+    if SCHEMA.exists():
+        old = json.loads(SCHEMA.read_text())
+        if broken := breaking_changes(old, new):
+            print("This breaks who uses the components:", *broken, sep="\n  ")
+            print(f"After a release of {old['version']} it needs {next_version(old['version'])}.")
     SCHEMA.write_text(json.dumps(new, indent=2, ensure_ascii=False) + "\n")
     REFERENCE.write_text(reference(new))
 
