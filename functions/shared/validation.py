@@ -38,7 +38,8 @@ def validate(resource: dict[str, Any]) -> None:
     Resources in it (contained, entries of a Bundle, parameters) are validated as their own type.
     """
     thorough = _values(resource) <= _MAX_VALUES
-    issues = list(islice(_issues(resource, "", thorough), _MAX_ISSUES if thorough else 1))
+    found = islice(_issues(resource, "", thorough), _MAX_ISSUES if thorough else 1)
+    issues = list(dict.fromkeys(found))
     if issues:
         first, *further = issues
         raise FhirError(
@@ -130,6 +131,8 @@ def _issue(error: Any, root: str, definitions: dict[str, Any]) -> Issue:
     if keyword == "anyOf":
         name = _rule(error, definitions)["anyOf"][0]["required"][0]
         return Issue("required", f"{path}.{name} is required.", (path,))
+    if keyword == "oneOf" and not isinstance(error.instance, dict):
+        return Issue("structure", f"{path} must be of JSON type object.", (path,))
     if keyword == "oneOf":
         options = _rule(error, definitions)["oneOf"]
         present = [name for name in _option_names(options) if name in error.instance]

@@ -22,7 +22,6 @@ CLIENTS = ("browser-client", "cli-client")
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Any]:
     """moto with both tables and the overflow bucket; the store's DynamoDB client."""
-    import boto3
     from moto import mock_aws
 
     with pytest.MonkeyPatch.context() as patch, mock_aws():
@@ -54,7 +53,6 @@ def tables() -> Iterator[Any]:
         yield store.dynamodb()
         for client in (store.dynamodb, store.s3):
             client.cache_clear()
-        boto3.DEFAULT_SESSION = None
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ P = '{"resourceType":"Patient",'
         (P + '"name":"Schmidt"}', "structure", "Patient.name", "array"),
         (P + '"name":[null]}', "structure", "Patient.name[0]", "object"),
         (P + '"name":[{"given":[1]}]}', "structure", "Patient.name[0].given[0]", "string"),
+        (P + '"extension":[null]}', "structure", "Patient.extension[0]", "object"),
+        (P + '"extension":[[]]}', "structure", "Patient.extension[0]", "object"),
         (P + '"name":[]}', "structure", "Patient.name", "empty"),
         (P + '"contact":[{}]}', "structure", "Patient.contact[0]", "empty"),
         (P + '"active":"true"}', "structure", "Patient.active", "boolean"),

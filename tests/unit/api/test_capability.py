@@ -1,0 +1,95 @@
+"""The CapabilityStatement: valid, small, and nothing in it that isn't served."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.search.parameters import for_type
+from functions.search.plan import read
+from functions.search.query import parameter_clause
+from functions.shared.resources import RESOURCE_TYPES, parse
+from functions.shared.validation import validate
+from tests.unit.api.conftest import BASE, EMPTY, Client
+from tests.unit.scripted_engine import ScriptedEngine
+
+CALLS = {
+    "create": ("POST", "/Basic"),
+    "read": ("GET", "/Basic/{id}"),
+    "vread": ("GET", "/Basic/{id}/_history/1"),
+    "update": ("PUT", "/Basic/{id}"),
+    "delete": ("DELETE", "/Basic/{id}"),
+    "search-type": ("GET", "/Basic"),
+    "search-system": ("GET", "/"),
+}
+BASIC = {"resourceType": "Basic", "code": {"text": "x"}}
+
+
+@pytest.fixture
+def rest(api: Client) -> dict[str, Any]:
+    statement = api.get("/metadata")
+    assert statement.status == 200
+    assert len(statement.text) < 200_000
+    assert statement.body["implementation"]["url"] == BASE
+    assert statement.body["fhirVersion"] == "4.0.1"
+    validate(parse(statement.text.encode()))
+    return statement.body["rest"][0]
+
+
+def test_every_type_is_listed(rest: dict[str, Any]) -> None:
+    assert [resource["type"] for resource in rest["resource"]] == sorted(RESOURCE_TYPES)
+
+
+def test_every_interaction_that_is_listed_is_served(
+    rest: dict[str, Any], api: Client, engine: Callable[..., ScriptedEngine]
+) -> None:
+    listed = {
+        interaction["code"]
+        for resource in rest["resource"]
+        for interaction in resource["interaction"]
+    } | {interaction["code"] for interaction in rest["interaction"]}
+    assert listed == CALLS.keys()
+    for code in listed:
+        engine(EMPTY)
+        made = api.make(BASIC)
+        method, path = CALLS[code]
+        body = {"POST": BASIC, "PUT": made}.get(method)
+        assert api.call(method, path.format(id=made["id"]), body).status < 300, code
+
+
+def test_every_search_parameter_that_is_listed_is_understood(rest: dict[str, Any]) -> None:
+    sample = {
+        "string": "a", "token": "a", "date": "2026", "number": "1", "quantity": "1", "uri": "urn:a",
+        "reference": "1",
+    }  # fmt: skip
+    for resource in rest["resource"]:
+        known = for_type(resource["type"])
+        assert len(resource["searchParam"]) == len(known)
+        for listed in resource["searchParam"]:
+            parameter = known[listed["name"]]
+            assert parameter.kind == listed["type"]
+            value = sample.get(parameter.kind) or "$".join(
+                sample[component.kind] for component in parameter.components
+            )
+            assert parameter_clause(parameter, "", [value], BASE)
+
+
+def test_a_listed_parameter_is_accepted_by_strict_searches(rest: dict[str, Any]) -> None:
+    (patient,) = (resource for resource in rest["resource"] if resource["type"] == "Patient")
+    for listed in patient["searchParam"]:
+        name = listed["name"]
+        found = read(
+            [(f"{name}:missing", "true"), ("_sort", name)],
+            for_type("Patient"),
+            frozenset({"Patient"}),
+            base_url=BASE,
+            strict=True,
+        )
+        assert [pair[0] for pair in found.used] == [f"{name}:missing", "_sort"]
+
+
+def test_the_address_is_the_clients_and_cannot_break_the_statement(api: Client) -> None:
+    elsewhere = api.get("/metadata", X_Forwarded_Host="portal.test")
+    assert elsewhere.body["implementation"]["url"] == "https://portal.test/api"
+    odd = api.get("/metadata", X_Forwarded_Host='"}<b>')
+    assert odd.body["implementation"]["url"] == "https://localhost/api"
