@@ -193,7 +193,7 @@ gateway = Gateway("gateway", gateway_args)
 settings: dict[str, Any] = {
     "apiUrl": edge.api_url,
     "signInUrl": pulumi.Output.concat(
-        *(auth.hosted_ui_url, "/login?response_type=code&scope=openid+email+profile&client_id="),
+        *(auth.hosted_ui_url, "/oauth2/authorize?response_type=code&scope=openid+email+profile&client_id="),
         *(auth.browser_client_id, "&redirect_uri=", edge.portal_url, "/"),
     ),
 }

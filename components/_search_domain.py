@@ -6,6 +6,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._endpoints import url
+
 ENGINE = "OpenSearch_2.19"
 TLS_POLICY = "Policy-Min-TLS-1-2-PFS-2023-10"
 # AWS wants three in production, and this type will do for up to 30 data nodes.
@@ -130,14 +132,6 @@ class SearchDomain:
             opts=self._child,
         )
         return groups, permission
-
-
-def url(endpoint: str) -> str:
-    """A domain's endpoint as a URL.
-
-    AWS gives a bare host name, which serves HTTPS only; an engine elsewhere comes with its scheme.
-    """
-    return endpoint if "://" in endpoint else f"https://{endpoint}"
 
 
 def zone_count(instance_count: int) -> int:

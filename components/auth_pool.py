@@ -7,6 +7,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from ._endpoints import url
+
 # The groups that the API's access rules know.
 GROUPS = {
     "practitioner": "Clinicians and researchers: all operations on clinical data",
@@ -114,8 +116,8 @@ class AuthPool(pulumi.ComponentResource):
         )
         self.browser_client_id = browser.id
         self.cli_client_id = cli.id
-        self.hosted_ui_url = pulumi.Output.concat(
-            "https://", domain.domain, ".auth.", region, ".amazoncognito.com"
+        self.hosted_ui_url = pulumi.Output.all(domain.domain, region).apply(
+            lambda found: hosted_ui(*found)
         )
         self.register_outputs(
             {
@@ -200,6 +202,11 @@ class AuthPool(pulumi.ComponentResource):
             write_attributes=WRITE_ATTRIBUTES,
             opts=self._child,
         )
+
+
+def hosted_ui(domain: str, region: str) -> str:
+    """Address of the sign-in pages at a prefix; what stands in for them elsewhere is a URL."""
+    return url(domain if "://" in domain else f"{domain}.auth.{region}.amazoncognito.com")
 
 
 def derived_prefix(name: str) -> pulumi.Output[str]:

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._access_log import access_log
+from ._endpoints import url
 from ._keys import encryption_key, log_statement
 from ._portal import portal_bucket, security_headers, serve
 from ._routes import STAGE
@@ -150,7 +151,7 @@ class Edge(pulumi.ComponentResource):
         host = (
             distribution.domain_name if domain is None else pulumi.Output.from_input(domain["name"])
         )
-        self.portal_url = pulumi.Output.concat("https://", host)
+        self.portal_url = host.apply(url)
         self.api_url = pulumi.Output.concat(self.portal_url, "/", STAGE)
         self.rest_api_id = api.id
         self.rest_api_name = api.name

@@ -134,10 +134,14 @@ class UserPoolDomain(Anew):
     """The address of the sign-in pages, which the local AWS serves at its own."""
 
     delete_first = True
+    anew_at_start = True  # the address may have changed
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         aws.call(SERVICE, "create_user_pool_domain", inputs, leave=("certificateArn",))
-        return inputs["domain"], {"awsAccountId": aws.clients.account}
+        return inputs["domain"], {
+            "awsAccountId": aws.clients.account,
+            "domain": aws.clients.endpoint_url,  # it has one address for all services
+        }
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         aws.of(SERVICE, outputs).delete_user_pool_domain(

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components import _search_domain
+from components._endpoints import url
 from components._functions import code_files, code_hash
 from components._search_domain import zone_count
 from components.data_store import DataStore, DataStoreArgs
@@ -194,8 +194,8 @@ def test_size_of_search(graph: Graph, small: Graph) -> None:
 
 
 def test_address_of_search(graph: Graph) -> None:
-    assert _search_domain.url("vpc-data.es.amazonaws.com") == "https://vpc-data.es.amazonaws.com"
-    assert _search_domain.url("http://127.0.0.1:9200") == "http://127.0.0.1:9200"
+    assert url("vpc-data.es.amazonaws.com") == "https://vpc-data.es.amazonaws.com"
+    assert url("http://127.0.0.1:9200") == "http://127.0.0.1:9200"
     for function in graph.all(FUNCTION):
         endpoint = function.inputs["environment"]["variables"]["SEARCH_ENDPOINT"]
         assert endpoint == outputs(graph)["search_endpoint"] == "https://data-search-endpoint"
