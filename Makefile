@@ -21,7 +21,12 @@ $(VENV)/.ready: requirements-dev.txt
 	@$(VENV)/bin/uv pip sync --quiet --require-hashes --python $(RUN) requirements-dev.txt
 	@touch $@
 
-ready: $(VENV)/.ready  ## set up .venv, which the other targets do too
+policies/.venv/.ready: policies/requirements.txt $(VENV)/.ready
+	@$(VENV)/bin/uv venv --quiet --clear --python $(RUN) policies/.venv
+	@$(VENV)/bin/uv pip install --quiet --require-hashes --python policies/.venv/bin/python -r $<
+	@touch $@
+
+ready: $(VENV)/.ready policies/.venv/.ready  ## set up what a preview needs: .venv, and the policy pack's own
 
 local: $(VENV)/.ready  ## start the platform on this machine, run the demo, stay until Ctrl-C
 	@exec $(RUN) -m local up
@@ -63,9 +68,9 @@ workflows: $(VENV)/.ready  ## lint the GitHub workflows (actionlint is built on 
 reference: $(VENV)/.ready  ## write the components' schema and docs/components.md anew
 	$(RUN) -m tools.component_reference
 
-preview: $(VENV)/.ready  ## what `pulumi up` would change: make preview STACK=dev (needs the Pulumi CLI)
+preview: ready  ## what `pulumi up` would change: make preview STACK=dev (needs the Pulumi CLI)
 	@command -v pulumi >/dev/null || { echo "The Pulumi CLI is missing: see docs/platform-engineer.md"; exit 1; }
-	pulumi preview --stack $(or $(STACK),dev) --diff
+	pulumi preview --stack $(or $(STACK),dev) --diff --policy-pack policies
 
 lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	@compile() { $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header "$$@"; }; \
@@ -73,6 +78,7 @@ lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	compile -c requirements.txt functions/requirements.in -o functions/requirements.txt && \
 	compile -c requirements.txt -c functions/requirements.txt requirements-dev.in -o requirements-dev.txt && \
 	compile local/requirements.in -o local/requirements.txt && \
+	compile policies/requirements.in -o policies/requirements.txt && \
 	compile tests/chart/stand_in/requirements.in -o tests/chart/stand_in/requirements.txt
 
 bench: $(VENV)/.ready  ## measure the README's figures on the running local platform
@@ -80,4 +86,4 @@ bench: $(VENV)/.ready  ## measure the README's figures on the running local plat
 
 clean:  ## stop the platform and remove its data, the virtual environment and caches of tools
 	@test ! -x $(RUN) || $(RUN) -m local down
-	rm -rf .local $(VENV) .pytest_cache .ruff_cache
+	rm -rf .local $(VENV) policies/.venv .pytest_cache .ruff_cache

@@ -12,7 +12,9 @@ def test_the_changelog_has_the_version() -> None:
     assert newest[1] == components.__version__
 
 
-def test_the_workflows_use_the_cli_of_the_sdk() -> None:
-    locked = re.search(r"^pulumi==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    assert locked
-    assert (ROOT / ".pulumi.version").read_text().strip() == locked[1]
+def test_program_policies_and_cli_have_one_version() -> None:
+    versions = {(ROOT / ".pulumi.version").read_text().strip()}
+    for lock in (ROOT / "requirements.txt", ROOT / "policies" / "requirements.txt"):
+        locked = re.search(r"^pulumi==(\S+)", lock.read_text(), re.MULTILINE)
+        versions.add(locked[1] if locked else f"none in {lock}")
+    assert len(versions) == 1, versions
