@@ -60,8 +60,8 @@ class Deployment:
         """Lets calls that are under way end, and starts no more."""
         self.failure = self.failure or LocalError("The deployment was interrupted.")
 
-    def register(self, urn: str, type_: str, name: str, raw: Any) -> tuple[str, dict[str, Any]]:
-        """Id and outputs. Raises LocalError when the resource can't be made."""
+    def register(self, urn: str, type_: str, name: str, raw: Any) -> Entry:
+        """Makes a resource. Raises LocalError when that fails."""
         with self._lock:
             if self.failure is not None:
                 raise LocalError("stopped")
@@ -80,7 +80,7 @@ class Deployment:
         reason = recorded.reason(type_) if entry.recorded else ""
         seconds = time.monotonic() - started
         self._show(Event(action, type_, name, seconds, entry.notes, reason))
-        return entry.id, entry.outputs
+        return entry
 
     def _realise(
         self, urn: str, type_: str, name: str, inputs: dict[str, Any]
@@ -168,10 +168,10 @@ class Monitor(mocks.MockMonitor):
         if request.type.startswith("pulumi:providers:"):
             identity, outputs = str(uuid.uuid5(uuid.NAMESPACE_URL, urn)), inputs
         else:
-            identity, outputs = self._deployment.register(urn, request.type, request.name, inputs)
+            entry = self._deployment.register(urn, request.type, request.name, inputs)
+            identity, outputs = entry.id, _as_sent(entry, inputs)
         self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, identity, outputs)
-        # The inputs as they were sent: archives as such, and secrets marked.
-        properties = _sync_await(rpc.serialize_properties(outputs | inputs, {}))
+        properties = _sync_await(rpc.serialize_properties(outputs, {}))
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=properties)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
@@ -199,3 +199,13 @@ class Monitor(mocks.MockMonitor):
         answer = resource_pb2.ResourceInvokeResponse()
         getattr(answer, "return").CopyFrom(properties)
         return answer
+
+
+def _as_sent(entry: Entry, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The outputs, with inputs among them as they were sent: archives as such, secrets marked."""
+    unchanged = {
+        name: value
+        for name, value in inputs.items()
+        if entry.outputs.get(name) == entry.inputs.get(name)
+    }
+    return entry.outputs | unchanged

@@ -5,6 +5,7 @@ A type that isn't in it has no counterpart on this machine and is only recorded.
 
 from local.handlers import (
     apigateway,
+    cloudfront,
     cloudwatch,
     cognito,
     dynamodb,
@@ -20,20 +21,18 @@ from local.handlers import (
 from local.handlers.base import Handler
 
 HANDLERS: dict[str, Handler] = {
-    type_: handler
-    for module in (
-        apigateway,
-        cloudwatch,
-        cognito,
-        dynamodb,
-        iam,
-        kms,
-        lambda_,
-        opensearch,
-        random_,
-        s3,
-        secrets_manager,
-        sqs,
-    )
-    for type_, handler in module.HANDLERS.items()
+    **apigateway.HANDLERS,
+    **cloudfront.HANDLERS,
+    **cloudwatch.HANDLERS,
+    **cognito.HANDLERS,
+    **dynamodb.HANDLERS,
+    **iam.HANDLERS,
+    **kms.HANDLERS,
+    **lambda_.HANDLERS,
+    **opensearch.HANDLERS,
+    **random_.HANDLERS,
+    **s3.HANDLERS,
+    **secrets_manager.HANDLERS,
+    **sqs.HANDLERS,
 }
+"""By type token."""

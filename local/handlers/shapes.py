@@ -49,8 +49,8 @@ def _structure(shape: Any, value: dict[str, Any], path: str, unknown: list[str])
     for name, item in value.items():
         inner = f"{path}.{name}" if path else name
         folded = _fold(name)
-        # The provider's plural of what AWS calls in the singular, and the other way round.
-        spellings = (folded, f"{folded}s", folded.removesuffix("s"))
+        # The provider's plural of AWS's singular, the other way round, its `…Arn` of no suffix.
+        spellings = (folded, f"{folded}s", folded.removesuffix("s"), folded.removesuffix("arn"))
         member = next((members[spelling] for spelling in spellings if spelling in members), None)
         if member is None:
             unknown.append(inner)
