@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
+from ._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
 
 # What EKS lists for each Kubernetes version:
 #   aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name coredns

@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components._functions import service_trust
-from components._keys import encryption_key
+from ._functions import service_trust
+from ._keys import encryption_key
 
 SYSTEM_TAINT = "CriticalAddonsOnly"
 SYSTEM_LABELS = {"ai4h/node-role": "system"}

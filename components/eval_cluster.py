@@ -12,14 +12,14 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from components._cluster_addons import (
+from ._cluster_addons import (
     NODE_ADDONS,
     AddonInstaller,
     addon_versions,
     workload_addons,
 )
-from components._cluster_nodes import node_role, system_nodes, volume_key
-from components._keys import encryption_key, log_statement
+from ._cluster_nodes import node_role, system_nodes, volume_key
+from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")

@@ -39,6 +39,12 @@ def test_everything_that_is_deployed_is_inside(wheel: Path) -> None:
     assert inside == expected
 
 
+def test_every_component_can_be_imported(consumer: Path) -> None:
+    """From the wheel alone: no module may look for `components`, which is the repository's name."""
+    program = "import ai4h_platform.components as c; [getattr(c, name) for name in c.__all__]"
+    run(consumer, "-I", "-c", program, cwd=consumer.parent)
+
+
 def test_both_packages_ask_for_the_same() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "components" / "requirements.txt").read_text().splitlines()
