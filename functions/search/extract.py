@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.search import paths
 from functions.search.intervals import date_bounds
-from functions.search.parameters import Parameter, for_type
+from functions.search.parameters import Parameter, Source, for_type
 from functions.search.rows import Row, rows
 from functions.shared.resources import parse
 from functions.shared.store import Version
@@ -74,8 +74,9 @@ def _add(
 ) -> bool:
     exists = False
     for source in parameter.sources:
-        for value in paths.values(resource, resource, source.steps):
-            exists = True
+        elements = paths.values(resource, resource, source.steps)
+        exists = exists or _has(resource, source, elements)
+        for value in elements:
             for row in rows(parameter, source, value):
                 if parameter.kind == "quantity":  # value and unit of one element belong together
                     quantities.append({"parameter": parameter.code, **row.fields})
@@ -86,6 +87,13 @@ def _add(
                     sort = SORT_FIELDS.get(parameter.kind, "sort_text")
                     found[sort][parameter.code] += row.sort
     return exists
+
+
+def _has(resource: dict[str, Any], source: Source, elements: list[Any]) -> bool:
+    """Whether there is an element; "holds" has a value without one, too."""
+    if source.steps[-1][0] == "holds":
+        return bool(paths.values(resource, resource, source.steps[:-1]))
+    return bool(elements)
 
 
 def _combinations(parameter: Parameter, resource: dict[str, Any]) -> list[dict[str, Any]]:

@@ -75,6 +75,8 @@ def test_false_and_missing_are_not_deceased_but_present_differs() -> None:
     unknown = values({"resourceType": "Patient"})
     for found in (living, unknown):
         assert terms.code("false") in found["token"]["deceased"]
+    assert "deceased" in living["present"]
+    assert "deceased" not in unknown["present"]
 
 
 @pytest.mark.parametrize(
