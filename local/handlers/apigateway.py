@@ -1,13 +1,12 @@
 """API Gateway: a REST API, its stage, keys and plans. What hangs on its paths is in routes.py."""
 
-import hashlib
 from typing import Any
 
 from local.handlers.base import Anew, Aws, Handler, Properties, physical_name
 from local.handlers.routes import HANDLERS as ROUTES
 from local.handlers.routes import SERVICE, api_id
 
-ID_TAG = "ms-custom-id"  # by it, MiniStack lets choose an API's id
+PLAN = {"throttleSettings": "throttle", "quotaSettings": "quota"}
 # How MethodSettings are called in a stage's patch.
 # https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
 SETTINGS = {
@@ -23,24 +22,16 @@ SETTINGS = {
 
 
 class RestApi(Handler):
-    """A REST API with its root resource. Its id, which is part of its address, stays the same."""
+    """A REST API with its root resource."""
 
-    fixed = frozenset({"endpointConfiguration", "body"})
-    delete_first = True
-    rename = {"minimumCompressionSize": "minimumCompressionSize"}  # noqa: RUF012
+    fixed = frozenset({"apiKeySource", "binaryMediaTypes", "body", "endpointConfiguration"})
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
-        api_name = inputs.get("name") or physical_name(name, inputs)
-        identity = hashlib.sha256(name.encode()).hexdigest()[:8]
-        endpoint = inputs.get("endpointConfiguration")
-        made = aws.call(
-            SERVICE, "create_rest_api", inputs, leave=("name", "tags", "endpointConfiguration"),
-            name=api_name, tags={**(inputs.get("tags") or {}), ID_TAG: identity},
-            **({"endpointConfiguration": _endpoint(endpoint)} if endpoint else {}),
-        )  # fmt: skip
+        api = physical_name(name, inputs, longest=128)
+        made = aws.call(SERVICE, "create_rest_api", inputs, leave=("name",), name=api)
         return made["id"], {
-            "name": api_name, "rootResourceId": made["rootResourceId"],
-            "arn": f"arn:aws:apigateway:{aws.clients.region}::/restapis/{made['id']}",
+            "name": api, "rootResourceId": made["rootResourceId"],
+            "arn": _arn(aws, f"restapis/{made['id']}", inputs),
             "executionArn": aws.arn("execute-api", made["id"], inputs),
         }  # fmt: skip
 
@@ -94,9 +85,8 @@ class Stage(Handler):
             tracingEnabled=bool(inputs.get("xrayTracingEnabled")),
         )  # fmt: skip
         self._log(aws, inputs)
-        region = inputs.get("region") or aws.clients.region
         return f"ags-{api}-{stage}", {
-            "arn": f"arn:aws:apigateway:{region}::/restapis/{api}/stages/{stage}",
+            "arn": _arn(aws, f"restapis/{api}/stages/{stage}", inputs),
             "executionArn": aws.arn("execute-api", f"{api}/{stage}", inputs),
             "invokeUrl": f"{aws.clients.endpoint_url}/_aws/execute-api/{api}/{stage}",
         }  # fmt: skip
@@ -180,7 +170,7 @@ class ApiKey(Handler):
             SERVICE, "create_api_key", inputs, leave=("name", "enabled"), name=key,
             enabled=inputs.get("enabled", True),
         )  # fmt: skip
-        arn = f"arn:aws:apigateway:{aws.clients.region}::/apikeys/{made['id']}"
+        arn = _arn(aws, f"apikeys/{made['id']}", inputs)
         return made["id"], {"name": key, "value": made["value"], "arn": arn}
 
     def update(
@@ -198,18 +188,30 @@ class ApiKey(Handler):
         return aws.of(SERVICE, outputs).get_api_key(apiKey=identity)
 
 
-class UsagePlan(Anew):
-    """Limits for the keys that belong to it. A changed plan is a new one, with new counters."""
+class UsagePlan(Handler):
+    """Limits for the keys that belong to it."""
 
-    rename = {"throttleSettings": "throttle", "quotaSettings": "quota"}  # noqa: RUF012
+    fixed = frozenset({"apiStages"})
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         plan = physical_name(name, inputs)
         made = aws.call(
-            SERVICE, "create_usage_plan", inputs, leave=("name",), rename=self.rename, name=plan
+            SERVICE, "create_usage_plan", inputs, leave=("name",), rename=PLAN, name=plan
         )
-        arn = f"arn:aws:apigateway:{aws.clients.region}::/usageplans/{made['id']}"
-        return made["id"], {"name": plan, "arn": arn}
+        return made["id"], {"name": plan, "arn": _arn(aws, f"usageplans/{made['id']}", inputs)}
+
+    def update(
+        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
+    ) -> Properties:
+        names = ("name", "description")
+        patch = [replaced(name, inputs[name]) for name in names if inputs.get(name) is not None]
+        patch += [
+            replaced(f"{group}/{name}", value)
+            for settings, group in PLAN.items()
+            for name, value in (inputs.get(settings) or {}).items()
+        ]
+        aws.of(SERVICE, inputs).update_usage_plan(usagePlanId=identity, patchOperations=patch)
+        return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         aws.of(SERVICE, outputs).delete_usage_plan(usagePlanId=identity)
@@ -244,9 +246,10 @@ def replaced(path: str, value: Any) -> dict[str, str]:
     return {"op": "replace", "path": f"/{path}", "value": text}
 
 
-def _endpoint(configuration: Properties) -> Properties:
-    types = configuration["types"]
-    return {"types": types if isinstance(types, list) else [types]}
+def _arn(aws: Aws, path: str, properties: Properties) -> str:
+    """An ARN of API Gateway's own, without account."""
+    region = properties.get("region") or aws.clients.region
+    return f"arn:aws:apigateway:{region}::/{path}"
 
 
 HANDLERS: dict[str, Handler] = {

@@ -6,9 +6,10 @@ from local.handlers.base import Aws, Handler, Properties, physical_name
 
 
 class LogGroup(Handler):
-    """A group of log streams."""
+    """A group of log streams. The local AWS can't change its key in place."""
 
-    fixed = frozenset({"name", "namePrefix", "logGroupClass"})
+    fixed = frozenset({"name", "namePrefix", "logGroupClass", "kmsKeyId"})
+    delete_first = True
     own = ("name", "namePrefix", "retentionInDays", "skipDestroy")
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
@@ -20,11 +21,6 @@ class LogGroup(Handler):
     def update(
         self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
     ) -> Properties:
-        logs = aws.of("logs", inputs)
-        if inputs.get("kmsKeyId"):
-            logs.associate_kms_key(logGroupName=identity, kmsKeyId=inputs["kmsKeyId"])
-        elif outputs.get("kmsKeyId"):
-            logs.disassociate_kms_key(logGroupName=identity)
         self._retain(aws, identity, inputs)
         return {}
 
@@ -33,7 +29,14 @@ class LogGroup(Handler):
 
     def look(self, aws: Aws, identity: str, outputs: Properties) -> Any:
         found = aws.of("logs", outputs).describe_log_groups(logGroupNamePrefix=identity)
-        return any(group["logGroupName"] == identity for group in found["logGroups"])
+        return next((g for g in found["logGroups"] if g["logGroupName"] == identity), None)
+
+    def read(self, aws: Aws, identity: str, outputs: Properties) -> Properties | None:
+        group = self.look(aws, identity, outputs)
+        if group is None:
+            return None
+        seen = {"retentionInDays": group.get("retentionInDays", 0)}
+        return outputs | (seen if "retentionInDays" in outputs else {})
 
     def _retain(self, aws: Aws, group: str, inputs: Properties) -> None:
         logs = aws.of("logs", inputs)

@@ -5,6 +5,7 @@ from typing import Any
 from local.handlers.base import Anew, Aws, Handler, Properties, physical_name
 
 SERVICE = "cognito-idp"
+POOL = {"tags": "userPoolTags", "schemas": "schema"}
 
 
 class UserPool(Handler):
@@ -13,13 +14,12 @@ class UserPool(Handler):
     fixed = frozenset({"aliasAttributes", "usernameAttributes", "usernameConfiguration", "schemas"})
     own = ("name", "passwordPolicy", "mfaConfiguration", "softwareTokenMfaConfiguration",
            "signInPolicy")  # fmt: skip
-    rename = {"tags": "userPoolTags", "schemas": "schema"}  # noqa: RUF012
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         pool_name = physical_name(name, inputs, longest=128)
         pool = aws.call(
             SERVICE, "create_user_pool", inputs | self._policies(inputs), leave=self.own,
-            rename=self.rename, PoolName=pool_name,
+            rename=POOL, PoolName=pool_name,
         )["UserPool"]  # fmt: skip
         self._second_factor(aws, pool["Id"], inputs)
         self._notes(aws, inputs)
@@ -35,7 +35,7 @@ class UserPool(Handler):
         leave = (*self.own, *self.fixed)
         aws.call(
             SERVICE, "update_user_pool", inputs | self._policies(inputs), leave=leave,
-            rename=self.rename, UserPoolId=identity,
+            rename=POOL, UserPoolId=identity,
         )  # fmt: skip
         self._second_factor(aws, identity, inputs)
         self._notes(aws, inputs)
@@ -83,18 +83,24 @@ class UserGroup(Handler):
     def update(
         self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
     ) -> Properties:
-        aws.call(SERVICE, "update_group", inputs, leave=("name",), GroupName=outputs["name"])
+        """Made anew with the members that it had: the local AWS knows no other way."""
+        cognito, place = aws.of(SERVICE, inputs), self._place(outputs)
+        pages = cognito.get_paginator("list_users_in_group").paginate(**place)
+        members = [user["Username"] for page in pages for user in page["Users"]]
+        cognito.delete_group(**place)
+        self.create(aws, "", {**inputs, "name": outputs["name"]})
+        for member in members:
+            cognito.admin_add_user_to_group(**place, Username=member)
         return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
-        aws.of(SERVICE, outputs).delete_group(
-            GroupName=outputs["name"], UserPoolId=outputs["userPoolId"]
-        )
+        aws.of(SERVICE, outputs).delete_group(**self._place(outputs))
 
     def look(self, aws: Aws, identity: str, outputs: Properties) -> Any:
-        return aws.of(SERVICE, outputs).get_group(
-            GroupName=outputs["name"], UserPoolId=outputs["userPoolId"]
-        )
+        return aws.of(SERVICE, outputs).get_group(**self._place(outputs))
+
+    def _place(self, outputs: Properties) -> dict[str, str]:
+        return {"GroupName": outputs["name"], "UserPoolId": outputs["userPoolId"]}
 
 
 class UserPoolClient(Handler):

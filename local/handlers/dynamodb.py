@@ -31,26 +31,8 @@ class Table(Handler):
     def update(
         self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
     ) -> Properties:
-        dynamodb = aws.of("dynamodb", inputs)
-        streams = ("streamEnabled", "streamViewType")
-        # AWS takes one kind of change at a time.
-        changes: list[Properties] = _index_changes(outputs, inputs)
-        if any(outputs.get(name) != inputs.get(name) for name in streams):
-            if outputs.get("streamEnabled"):
-                changes.append({"StreamSpecification": {"StreamEnabled": False}})
-            if inputs.get("streamEnabled"):
-                changes.append({"StreamSpecification": _shared(inputs)["StreamSpecification"]})
-        for name, key in (
-            ("deletionProtectionEnabled", "DeletionProtectionEnabled"),
-            ("tableClass", "TableClass"),
-            ("billingMode", "BillingMode"),
-        ):
-            if outputs.get(name) != inputs.get(name) and name in inputs:
-                changes.append({key: inputs[name]})
-        if outputs.get("serverSideEncryption") != inputs.get("serverSideEncryption"):
-            changes.append({"SSESpecification": _encryption(inputs) or {"Enabled": False}})
-        for change in changes:
-            dynamodb.update_table(TableName=identity, **change)
+        for change in changes(outputs, inputs):
+            aws.of("dynamodb", inputs).update_table(TableName=identity, **change)
             _await_active(aws, identity, inputs)
         self._settings(aws, identity, outputs, inputs)
         return _outputs(aws, identity, inputs)
@@ -80,26 +62,52 @@ class Table(Handler):
             )
 
 
+def changes(old: Properties, new: Properties) -> list[Properties]:
+    """Arguments of UpdateTable, which takes one kind of change at a time."""
+    found = _index_changes(old, new)
+    if _stream(old) != _stream(new):
+        found += [{"StreamSpecification": {"StreamEnabled": False}}] if _stream(old) else []
+        found += [{"StreamSpecification": _stream(new)}] if _stream(new) else []
+    for name in ("deletionProtectionEnabled", "tableClass"):
+        if old.get(name) != new.get(name) and name in new:
+            found.append({name[0].upper() + name[1:]: new[name]})
+    if _billing(old) != _billing(new):
+        found.append(_billing(new))
+    if _encryption(old) != _encryption(new):
+        found.append({"SSESpecification": _encryption(new) or {"Enabled": False}})
+    return found
+
+
 def _shared(inputs: Properties) -> Properties:
+    """What a table is made with beside its keys and indexes."""
     arguments: Properties = {
         "AttributeDefinitions": [
             {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
             for attribute in inputs.get("attributes", [])
         ],
-        "BillingMode": inputs.get("billingMode", "PROVISIONED"),
+        **_billing(inputs),
     }
-    if arguments["BillingMode"] == "PROVISIONED":
-        arguments["ProvisionedThroughput"] = {
-            "ReadCapacityUnits": inputs.get("readCapacity", 1),
-            "WriteCapacityUnits": inputs.get("writeCapacity", 1),
-        }
-    if inputs.get("streamEnabled"):
-        arguments["StreamSpecification"] = {
-            "StreamEnabled": True, "StreamViewType": inputs["streamViewType"]
-        }  # fmt: skip
+    if stream := _stream(inputs):
+        arguments["StreamSpecification"] = stream
     if encryption := _encryption(inputs):
         arguments["SSESpecification"] = encryption
     return arguments
+
+
+def _stream(inputs: Properties) -> Properties:
+    if not inputs.get("streamEnabled"):
+        return {}
+    return {"StreamEnabled": True, "StreamViewType": inputs["streamViewType"]}
+
+
+def _billing(inputs: Properties) -> Properties:
+    if inputs.get("billingMode") == "PAY_PER_REQUEST":
+        return {"BillingMode": "PAY_PER_REQUEST"}
+    throughput = {
+        "ReadCapacityUnits": inputs.get("readCapacity", 1),
+        "WriteCapacityUnits": inputs.get("writeCapacity", 1),
+    }
+    return {"BillingMode": "PROVISIONED", "ProvisionedThroughput": throughput}
 
 
 def _encryption(inputs: Properties) -> Properties:

@@ -9,6 +9,8 @@ from local.handlers.base import Anew, Aws, Handler, Properties, physical_name
 from local.processes import wait_until
 
 SECONDS = 30
+EMPTY: Properties = {"description": "", "layers": [], "environment": {}}
+"""What an update must be told to forget."""
 NO_NETWORK = "runs outside a VPC here"
 UNENFORCED = "who may call a function isn't checked here"
 RETRIES = "here a failing batch is repeated until its age, undivided"
@@ -20,9 +22,7 @@ class Function(Handler):
     fixed = frozenset({"name", "packageType", "architectures"})
     own = ("name", "code", "vpcConfig", "reservedConcurrentExecutions", "publish", "skipDestroy",
            "sourceCodeHash", "replaceSecurityGroupsOnDestroy")  # fmt: skip
-    # What update_function_configuration doesn't take, and what it must be told to forget.
-    code_only = ("architectures", "packageType", "tags")
-    empty: Properties = {"description": "", "layers": [], "environment": {}}  # noqa: RUF012
+    made_once = ("architectures", "packageType", "tags")
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         function = physical_name(name, inputs)
@@ -47,8 +47,8 @@ class Function(Handler):
             )
             _await_ready(aws, identity, inputs)
         made = aws.call(
-            "lambda", "update_function_configuration", self.empty | inputs,
-            leave=(*self.own, *self.code_only), FunctionName=identity,
+            "lambda", "update_function_configuration", EMPTY | inputs,
+            leave=(*self.own, *self.made_once), FunctionName=identity,
         )  # fmt: skip
         self._reserve(aws, identity, outputs, inputs)
         _await_ready(aws, identity, inputs)
@@ -134,6 +134,7 @@ class EventSourceMapping(Handler):
     Made anew at each start: MiniStack keeps a mapping's place in a stream over a restart, but not
     the stream, and would skip what comes next."""
 
+    fixed = frozenset({"eventSourceArn", "startingPosition"})
     anew_at_start = True
     delete_first = True
     unkept = ("bisectBatchOnFunctionError", "maximumRetryAttempts", "parallelizationFactor")
@@ -147,6 +148,14 @@ class EventSourceMapping(Handler):
             "uuid": made["UUID"], "arn": arn, "functionArn": made["FunctionArn"],
             "state": made["State"],
         }  # fmt: skip
+
+    def update(
+        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
+    ) -> Properties:
+        made = aws.call(
+            "lambda", "update_event_source_mapping", inputs, leave=self.fixed, UUID=identity
+        )
+        return {"functionArn": made["FunctionArn"], "state": made["State"]}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         aws.of("lambda", outputs).delete_event_source_mapping(UUID=identity)
