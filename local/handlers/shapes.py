@@ -7,7 +7,7 @@ own description of an operation tells how each property is spelled and of which 
 from typing import Any
 
 # Provider: a map. AWS: a list of pairs under these names.
-PAIRS = ({"Key", "Value"}, {"Name", "Value"}, {"key", "value"})
+PAIRS = ({"Key", "Value"}, {"Name", "Value"}, {"TagKey", "TagValue"})
 
 
 def request(
