@@ -41,7 +41,7 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	@$(MAKE) --no-print-directory check workflows
 	$(RUN) -m pytest -m "graph or unit" -n 2
 	$(RUN) -m pytest -m reuse
-	$(RUN) -m pytest -m chart
+	$(RUN) -m pytest -m chart -n 2 --dist loadfile
 	$(RUN) -m pytest -m e2e
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests

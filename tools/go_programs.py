@@ -19,6 +19,7 @@ from local.lock import wait
 
 SOURCES = Path(__file__).parent / "go"
 PULUMI = "github.com/pulumi/pulumi"
+KUBERNETES = "k8s.io/component-base/version"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,18 @@ class Program:
 
 PROGRAMS = {
     "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
+    "etcd": Program("etcd", "go.etcd.io/etcd/server/v3"),
     "generate_sdk": Program("pulumi", "./generate_sdk"),
     "helm": Program("helm", "helm.sh/helm/v3/cmd/helm"),
+    "kube-apiserver": Program(
+        "kubernetes",
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        # What it answers at /version, by which Helm tells whether a chart may be installed.
+        (
+            f"-ldflags=-X {KUBERNETES}.gitVersion=v1.36.3 -X {KUBERNETES}.gitMajor=1"
+            f" -X {KUBERNETES}.gitMinor=36",
+        ),
+    ),
     "kubeconform": Program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
     "pulumi": Program(
         "pulumi",

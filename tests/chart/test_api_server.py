@@ -1,0 +1,112 @@
+"""What a real API server makes of the chart: nothing here is judged by our own rules."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from local.processes import wait_until
+from tests.chart import api_server
+from tests.chart.api_server import ApiServer
+from tests.chart.rendering import CHART, VALUE_SETS, Resource, named, pods, resources, value_file
+from tests.chart.schemas import custom_resource_definitions
+from tools.go_programs import program
+
+NAMESPACE = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {
+        "name": "evalai",
+        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """With the custom resources, and a namespace that takes only pods of the strictest standard."""
+    with api_server.running(tmp_path_factory.mktemp("api-server")) as server:
+        for resource in [NAMESPACE, *custom_resource_definitions()]:
+            answer = server.apply(resource)
+            assert answer.ok, answer.text
+        for definition in custom_resource_definitions():
+            _await_established(server, definition["metadata"]["name"])
+        yield server
+
+
+def _await_established(server: ApiServer, name: str) -> None:
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+
+    def established() -> bool:
+        conditions = server.call("GET", path).json().get("status", {}).get("conditions", [])
+        return {"type": "Established", "status": "True"} in [
+            {key: condition[key] for key in ("type", "status")} for condition in conditions
+        ]
+
+    assert wait_until(established, 30), name
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_resource_is_applied(name: str, server: ApiServer) -> None:
+    for resource in resources(name):
+        answer = server.apply(resource, dryRun="All")
+        assert answer.ok, answer.text
+        # A deprecated version or a pod below the standard is a warning here.
+        assert "Warning" not in answer.headers, answer.headers["Warning"]
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_pod_meets_the_restricted_standard(name: str, server: ApiServer) -> None:
+    for component, template in pods(resources(name)).items():
+        answer = server.create(_pod(component, template), dryRun="All")
+        assert answer.status_code == 201, answer.text
+
+
+def test_a_weaker_pod_is_refused(server: ApiServer) -> None:
+    pod = deepcopy(_pod("web", pods(resources("dev"))["web"]))
+    del pod["spec"]["containers"][0]["securityContext"]["capabilities"]
+    answer = server.create(pod, dryRun="All")
+    assert answer.status_code == 403
+    assert 'violates PodSecurity "restricted' in answer.json()["message"]
+
+
+def test_an_unknown_field_is_refused(server: ApiServer) -> None:
+    web = deepcopy(named(resources("dev"), "Deployment", "evalai-web"))
+    web["spec"]["template"]["spec"]["terminationGracePeriod"] = 60
+    answer = server.apply(web, dryRun="All")
+    assert not answer.ok
+    assert "terminationGracePeriod: field not declared in schema" in answer.text
+
+
+def test_install_and_upgrade(server: ApiServer, tmp_path: Path) -> None:
+    """The next version goes over this one. Hooks need a cluster that runs pods."""
+    config = server.kubeconfig(tmp_path / "kubeconfig")
+    following = Path(shutil.copytree(CHART, tmp_path / "evalai"))
+    description = following / "Chart.yaml"
+    content = description.read_text(encoding="utf-8")
+    description.write_text(content.replace("version: 0.1.0", "version: 0.2.0"), encoding="utf-8")
+    _helm(config, "install", CHART, "dev")
+    _helm(config, "upgrade", following, "prod")
+    path = "/apis/apps/v1/namespaces/evalai/deployments"
+    found = {item["metadata"]["name"]: item for item in server.call("GET", path).json()["items"]}
+    assert "evalai-worker-kidney-ct" in found
+    web = found["evalai-web"]
+    assert web["metadata"]["generation"] == 2
+    assert web["metadata"]["labels"]["helm.sh/chart"] == "evalai-0.2.0"
+
+
+def _helm(config: Path, command: str, chart: Path, values: str) -> None:
+    done = subprocess.run(
+        [program("helm"), command, "evalai", chart, "--namespace", "evalai", "--no-hooks",
+         "--values", value_file(values), "--kubeconfig", config],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def _pod(component: str, template: Resource) -> Resource:
+    metadata = {**template["metadata"], "name": component, "namespace": "evalai"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
