@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_random as random
 
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
@@ -211,6 +212,10 @@ class DataStore(pulumi.ComponentResource):
                 "SEARCH_ENDPOINT": domain.url,
                 "ISSUER": issuer,
                 "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
+                # Signs consistency tokens, which live for seconds: replacing it costs a retry.
+                "CONSISTENCY_KEY": random.RandomPassword(
+                    f"{self._name}-consistency-key", length=48, special=False, opts=self._child
+                ).result,
             },
             statements=[
                 allow(

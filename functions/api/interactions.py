@@ -12,7 +12,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from functions.shared import headers, store
+from functions.shared import consistency, headers, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import (
@@ -143,7 +143,8 @@ def delete(request: Request, identity: Identity, resource_type: str, resource_id
             if matched is not None:
                 raise
             continue
-        return Response(204, headers={"ETag": headers.etag(tombstone)})
+        sent = {"ETag": headers.etag(tombstone), **consistency.header([tombstone])}
+        return Response(204, headers=sent)
     raise _busy()
 
 
@@ -198,7 +199,7 @@ def _answer(request: Request, version: Version) -> Response:
 def _written(request: Request, version: Version, *, created: bool = False) -> Response:
     """The answer to a write, as `Prefer: return=…` asks for it."""
     status = 201 if created else 200
-    sent = headers.of_version(version)
+    sent = {**headers.of_version(version), **consistency.header([version])}
     if created:
         sent["Location"] = f"{request.base_url}/{version.pk}/_history/{version.version}"
     match headers.preference(request, "return"):

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote as percent
 from urllib.parse import urlencode
 
-from functions.search import cursor, parameters, plan
+from functions.search import cursor, freshness, parameters, plan
 from functions.search.engine import EngineRefusedError, EngineUnavailableError, engine
 from functions.search.index import ALIAS
 from functions.search.plan import Plan
 from functions.search.query import Clause, invalid
-from functions.shared import access, store
+from functions.shared import access, consistency, store
 from functions.shared.errors import FhirError, quote, unavailable
 from functions.shared.headers import preference
 from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
@@ -42,7 +42,7 @@ def search(
     """The page that the parameters ask for, of one type or (None) of all that the user may search.
 
     400 for what's wrong, 403 for types that aren't allowed, 422 when it is too costly, 503 while
-    the engine is away.
+    the engine is away, or later than a consistency token allows.
     """
     path, types, rest = _scope(identity, resource_type, given)
     asked = plan.read(
@@ -93,8 +93,13 @@ def _find(request: Request, asked: Plan, identity: Identity) -> dict[str, Any]:
     }
     if asked.cursor and not asked.count_only:
         body["search_after"] = cursor.decode(asked)
+    tokens = request.headers.get(consistency.HEADER.lower(), "")
+    written = consistency.versions_of(tokens) if tokens else {}
+    copies = freshness.copies(tokens)
     try:
-        return engine().search(ALIAS, body)
+        if written:
+            freshness.await_versions(engine(), written, copies)
+        return engine().search(ALIAS, body, preference=copies)
     except EngineUnavailableError as error:
         request.log["engine"] = str(error)
         raise unavailable() from None

@@ -63,9 +63,16 @@ class Engine:
             raise
         return True
 
-    def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Runs a query. EngineUnavailableError unless all shards answer: no partial result."""
-        answer = self.call("POST", f"/{index}/_search?allow_partial_search_results=false", body)
+    def search(
+        self, index: str, body: Mapping[str, Any], *, preference: str = ""
+    ) -> dict[str, Any]:
+        """Runs a query. EngineUnavailableError unless all shards answer: no partial result.
+
+        Queries with the same preference (letters and digits) ask the same copies of the shards.
+        """
+        chosen = f"&preference={preference}" if preference else ""
+        path = f"/{index}/_search?allow_partial_search_results=false{chosen}"
+        answer = self.call("POST", path, body)
         if answer.get("timed_out"):
             raise EngineUnavailableError("the search timed out")
         return answer

@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_ANSWER_BYTES = 5_500_000
 """Of a body by `size_in_answer`; the rest of Lambda's 6 MB is for headers and what frames it."""
 
-_EXPOSED_HEADERS = "ETag, Last-Modified, Location, Retry-After, X-Request-Id"
+_EXPOSED_HEADERS = "ETag, Last-Modified, Location, Retry-After, X-Consistency-Token, X-Request-Id"
 _JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 _SERVED = frozenset({*_JSON_TYPES, "*/*", "application/*", "text/*"})
 _FORMATS = frozenset({*_JSON_TYPES, "json"})

@@ -209,6 +209,7 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
         "SEARCH_ENDPOINT": "https://data-search-endpoint",
         "ISSUER": ISSUER,
         "CLIENT_IDS": "browser,cli",
+        "CONSISTENCY_KEY": "data-consistency-key-result",
     }
     assert told["data-indexer"] == {
         "CONTROL_TABLE_NAME": "data-control-name",

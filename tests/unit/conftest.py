@@ -30,11 +30,27 @@ def tables() -> Iterator[Any]:
         patch.setenv("TABLE_NAME", VERSIONS)
         patch.setenv("CONTROL_TABLE_NAME", CONTROL)
         patch.setenv("OVERFLOW_BUCKET", OVERFLOW)
+        patch.setenv("CONSISTENCY_KEY", "key of the tests")
         from functions.shared import store
 
         for client in (store.dynamodb, store.s3):
             client.cache_clear()
-        for table, sort, kind in ((VERSIONS, "version", "N"), (CONTROL, "sk", "S")):
+        changes = {
+            "IndexName": "changes",
+            "KeySchema": [
+                {"AttributeName": "shard", "KeyType": "HASH"},
+                {"AttributeName": "updated", "KeyType": "RANGE"},
+            ],
+            "Projection": {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes": ["owner", "dataset", "deleted", "erased"],
+            },
+        }
+        for table, sort, kind, indexes in (
+            (VERSIONS, "version", "N", [changes]),
+            (CONTROL, "sk", "S", []),
+        ):
+            indexed = [key for index in indexes for key in index["KeySchema"]]
             store.dynamodb().create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
@@ -45,7 +61,9 @@ def tables() -> Iterator[Any]:
                 AttributeDefinitions=[
                     {"AttributeName": "pk", "AttributeType": "S"},
                     {"AttributeName": sort, "AttributeType": kind},
+                    *({"AttributeName": k["AttributeName"], "AttributeType": "S"} for k in indexed),
                 ],
+                **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
             )
         store.s3().create_bucket(
             Bucket=OVERFLOW, CreateBucketConfiguration={"LocationConstraint": REGION}
