@@ -13,7 +13,7 @@ from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
-from ._tables import control_table, versions_table
+from ._tables import CHANGE_INDEX, control_table, versions_table
 
 # The indexer raises on what passes, so the engine may be away for this long without loss; a record
 # that ends the function itself is given up after it, with time left to look it up in the stream,
@@ -227,6 +227,10 @@ class DataStore(pulumi.ComponentResource):
                         "dynamodb:Query",
                     ],
                     self._versions.arn,
+                ),
+                allow(
+                    ["dynamodb:Query"],
+                    pulumi.Output.concat(self._versions.arn, f"/index/{CHANGE_INDEX}"),
                 ),
                 allow(
                     ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],

@@ -69,9 +69,7 @@ def _match(segments: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     values: dict[str, str] = {}
     names = []
     for position, segment in enumerate(segments):
-        if segment.startswith("$"):
-            raise FhirError(404, "not-supported", f"There is no operation {quote(segment)} here.")
-        if segment in ("_history", "_search"):
+        if segment in _WORDS:
             names.append(segment)
             continue
         name = ("type", "id", "", "version")[min(position, 2 if position > 3 else position)]
@@ -79,6 +77,8 @@ def _match(segments: tuple[str, ...]) -> tuple[str, dict[str, str]]:
         names.append(f"{{{name}}}")
     template = "/" + "/".join(names)
     if template not in _BY_TEMPLATE:
+        if operation := next((s for s in segments if s.startswith("$")), ""):
+            raise FhirError(404, "not-supported", f"There is no operation {quote(operation)} here.")
         raise FhirError(404, "not-found", "There is nothing at this path.")
     if "type" in values and values["type"] not in RESOURCE_TYPES:
         raise FhirError(
@@ -134,6 +134,12 @@ def _delete(call: Call) -> Response:
     return interactions.delete(call.request, call.identity, call.resource_type, call.resource_id)
 
 
+def _history(call: Call) -> Response:
+    from functions.api import history  # here, as search
+
+    return history.history(call.request, call.identity, call.resource_type, call.resource_id)
+
+
 def _search(call: Call) -> Response:
     from functions.api import search  # here, since reads and writes don't need it
 
@@ -168,15 +174,18 @@ ROUTES = (
     Route("POST", "/{type}", "create", "create", _create),
     Route("GET", "/{type}/{id}", "read", "read", _read),
     Route("GET", "/{type}/{id}/_history/{version}", "vread", "vread", _vread),
+    Route("GET", "/_history", "history-system", "history", _history),
+    Route("GET", "/{type}/_history", "history-type", "history", _history),
+    Route("GET", "/{type}/{id}/_history", "history-instance", "history", _history),
     Route("PUT", "/{type}/{id}", "update", "update", _update),
     Route("DELETE", "/{type}/{id}", "delete", "delete", _delete),
 )
 """Every interaction but `capabilities`."""
 
-_KNOWN = ("/_history", "/{type}/_history", "/{type}/{id}/_history")
-"""Paths of FHIR on which no method is supported: 405, where others are 404."""
+_WORDS = frozenset({"_history", "_search"})
+"""Segments of a path that are no values."""
 
 _BY_TEMPLATE: Mapping[str, Mapping[str, Route]] = {
     template: {found.method: found for found in ROUTES if found.template == template}
-    for template in (*dict.fromkeys(found.template for found in ROUTES), *_KNOWN)
+    for template in dict.fromkeys(found.template for found in ROUTES)
 }

@@ -70,12 +70,17 @@ def require(identity: Identity, operation: Operation, resource_type: str) -> Non
 
 def require_owner(identity: Identity, resource_type: str, owner: str) -> None:
     """403 on a private resource of somebody else."""
-    if (
-        resource_type in PRIVATE_TYPES
-        and not sees_all_owners(identity)
-        and (not owner or owner != identity.subject)
-    ):
+    if not owns(identity, resource_type, owner):
         raise FhirError(403, "forbidden", f"This {resource_type} belongs to another user.")
+
+
+def owns(identity: Identity, resource_type: str, owner: str) -> bool:
+    """Whether a resource's owner doesn't keep it from the user."""
+    return (
+        resource_type not in PRIVATE_TYPES
+        or sees_all_owners(identity)
+        or (bool(owner) and owner == identity.subject)
+    )
 
 
 def readable_types(identity: Identity, operation: Operation = "search") -> frozenset[str]:

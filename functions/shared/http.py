@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from functions.shared.errors import FhirError, of_service, operation_outcome
 from functions.shared.log import logger
-from functions.shared.resources import parse, serialise
+from functions.shared.resources import indent, parse, serialise
 
 FHIR_JSON = "application/fhir+json"
 
@@ -82,7 +82,7 @@ def respond(
             known = FhirError(500, "exception", "The server failed; the fault was recorded.")
         log["cause"] = type(error).__name__
         response = _failure(known, log)
-    head = event.get("httpMethod") == "HEAD"
+    body = b"" if event.get("httpMethod") == "HEAD" else _laid_out(event, response.body)
     logger.info(
         "request",
         extra={
@@ -106,9 +106,17 @@ def respond(
             "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
             **response.headers,
         },
-        "body": "" if head else response.body.decode(),
+        "body": body.decode(),
         "isBase64Encoded": False,
     }
+
+
+def _laid_out(event: dict[str, Any], body: bytes) -> bytes:
+    """Indented for people to read, if `_pretty=true` asks for it and it fits."""
+    if not body or _query(event).get("_pretty", [""])[-1] != "true":
+        return body
+    indented = indent(body)
+    return indented if size_in_answer(indented) <= MAX_ANSWER_BYTES else body
 
 
 def request_of(event: dict[str, Any], log: dict[str, Any] | None = None) -> Request:

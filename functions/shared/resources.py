@@ -77,6 +77,11 @@ def serialise(resource: object) -> bytes:
     return _encode(resource)
 
 
+def indent(body: bytes) -> bytes:
+    """JSON laid out for people; numbers and strings keep their text."""
+    return msgspec.json.format(body, indent=2)
+
+
 def new_id() -> str:
     return str(uuid.uuid4())
 

@@ -123,10 +123,27 @@ def read_many(keys: Sequence[tuple[str, int]]) -> Iterator[Version]:
                 yield version_of(items[key])
 
 
-def _items(keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+def instants(keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """When those of the versions that exist were written; strongly consistent."""
+    return {
+        key: item["updated"]["S"]
+        for start in range(0, len(keys), _BATCH)
+        for key, item in _items(keys[start : start + _BATCH], "pk, version, updated").items()
+    }
+
+
+def _items(
+    keys: Sequence[tuple[str, int]], attributes: str = ""
+) -> dict[tuple[str, int], dict[str, Any]]:
     table = os.environ["TABLE_NAME"]
     found: dict[tuple[str, int], dict[str, Any]] = {}
-    request = {table: {"Keys": [_key(pk, version) for pk, version in keys], "ConsistentRead": True}}
+    request: dict[str, Any] = {
+        table: {
+            "Keys": [_key(pk, version) for pk, version in keys],
+            "ConsistentRead": True,
+            **({"ProjectionExpression": attributes} if attributes else {}),
+        }
+    }
     while request:
         answer = dynamodb().batch_get_item(RequestItems=request)
         for item in answer["Responses"].get(table, []):

@@ -12,6 +12,7 @@ from components._functions import code_files, code_hash
 from components._search_domain import zone_count
 from components.data_store import DataStore, DataStoreArgs
 from functions.indexer import quarantine
+from functions.shared import changes
 from functions.shared.store import Version, item_of
 from tests.graph.strict import Graph, Registration, evaluate
 
@@ -111,6 +112,7 @@ def test_versions_are_listed_by_what_the_store_writes(graph: Graph) -> None:
     assert {name: kind for name in types for kind in item[name]} == types
     assert (table["hashKey"], table["rangeKey"]) == ("pk", "version")
     [index] = table["globalSecondaryIndexes"]
+    assert index["name"] == changes.INDEX
     assert (index["hashKey"], index["rangeKey"]) == ("shard", "updated")
     assert "body" not in index["nonKeyAttributes"]
 
@@ -236,6 +238,7 @@ def test_the_api_appends_and_reads(graph: Graph) -> None:
     assert granted(graph, "data-api-policy", "dynamodb", "s3", "es") == {
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("PutItem", "ConditionCheckItem")),
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("GetItem", "BatchGetItem", "Query")),
+        ("dynamodb:Query", f"data-versions/arn/index/{changes.INDEX}"),
         *((f"s3:{act}Object", "data-overflow/arn/*") for act in ("Get", "Put", "Delete")),
         ("es:ESHttpPost", "data-search/arn/*/_search"),
     }

@@ -1,0 +1,97 @@
+"""The log of versions in the order of time: what changed of some types, newest first.
+
+Read from the table's change index, which follows a write by a moment. It has no bodies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from functions.shared.store import SHARDS, dynamodb
+
+INDEX = "changes"
+
+_PARALLEL = 16  # connections that the client keeps
+_placed, _instant = attrgetter("place"), attrgetter("updated")
+
+Place = tuple[str, str, int]
+"""(instant, digest of the resource, version): a total order that tells of no resource."""
+
+
+class Change(NamedTuple):
+    """A version without its body."""
+
+    pk: str
+    version: int
+    updated: str
+    owner: str
+
+    @property
+    def place(self) -> Place:
+        return place(self.pk, self.version, self.updated)
+
+
+def place(pk: str, version: int, updated: str) -> Place:
+    """Where a version is in the order of time."""
+    return updated, hashlib.sha256(pk.encode()).hexdigest()[:16], version
+
+
+def newest_first(types: frozenset[str], *, until: str, page: int) -> Iterator[Change]:
+    """The changes of the types at `until` or before it, as far as they are asked for.
+
+    `page`: how many are read at a time of each shard; the first pages of all are read at once.
+    """
+    shards = [f"{name}#{number}" for name in sorted(types) for number in range(SHARDS)]
+
+    def first(shard: str) -> dict[str, Any]:
+        return _page(shard, until, page)
+
+    with ThreadPoolExecutor(min(_PARALLEL, max(1, len(shards)))) as pool:
+        pages = list(pool.map(first, shards))
+    return heapq.merge(
+        *(_shard(answer, shard, until, page) for shard, answer in zip(shards, pages, strict=True)),
+        key=_placed,
+        reverse=True,
+    )
+
+
+def _shard(answer: dict[str, Any], shard: str, until: str, page: int) -> Iterator[Change]:
+    """A shard's changes. The index leaves open in which order those of one instant come."""
+
+    def read() -> Iterator[Change]:
+        found = answer
+        yield from map(_change, found["Items"])
+        while after := found.get("LastEvaluatedKey"):
+            found = _page(shard, until, page, after)
+            yield from map(_change, found["Items"])
+
+    for _, tied in groupby(read(), key=_instant):
+        yield from sorted(tied, key=_placed, reverse=True)
+
+
+def _page(shard: str, until: str, page: int, after: dict[str, Any] | None = None) -> dict[str, Any]:
+    return dynamodb().query(
+        TableName=os.environ["TABLE_NAME"],
+        IndexName=INDEX,
+        KeyConditionExpression="shard = :shard AND updated <= :until",
+        ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"S": until}},
+        ScanIndexForward=False,
+        Limit=page,
+        **({"ExclusiveStartKey": after} if after else {}),
+    )
+
+
+def _change(item: dict[str, Any]) -> Change:
+    return Change(
+        item["pk"]["S"],
+        int(item["version"]["N"]),
+        item["updated"]["S"],
+        item.get("owner", {}).get("S", ""),
+    )
