@@ -18,7 +18,8 @@ $(VENV)/.ready: requirements-dev.txt
 	       "Name another one: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements-dev.txt)"
-	@$(VENV)/bin/uv pip sync --quiet --require-hashes --python $(RUN) requirements-dev.txt
+	@# Compiled at once: the AWS SDK is large, and some machines keep no bytecode by themselves.
+	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --require-hashes --python $(RUN) requirements-dev.txt
 	@touch $@
 
 policies/.venv/.ready: policies/requirements.txt $(VENV)/.ready
@@ -39,13 +40,13 @@ down: $(VENV)/.ready  ## stop what `make up` started
 
 test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	@$(MAKE) --no-print-directory check workflows
-	$(RUN) -m pytest -m "graph or unit" -n 2
+	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadfile
 	$(RUN) -m pytest -m reuse
 	$(RUN) -m pytest -m chart -n 2 --dist loadfile
 	$(RUN) -m pytest -m e2e
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
-	$(RUN) -m pytest -m "graph or unit" -n 2
+	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadfile
 
 check: lint types  ## format, lint and types, without changing anything
 

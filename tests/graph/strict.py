@@ -20,6 +20,7 @@ import threading
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,9 @@ def evaluate_stack(
         stack=stack,
         config=known,
     )
+
+
+@cache
+def stack_graph(stack: str, *, preview: bool = False) -> Graph:
+    """A stack as its files configure it: evaluated once, since many tests look at it."""
+    return evaluate_stack(stack, preview=preview)

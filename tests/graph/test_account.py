@@ -9,7 +9,7 @@ import pulumi
 import pytest
 import yaml
 
-from tests.graph.strict import ACCOUNT, ROOT, Graph, Registration, evaluate, evaluate_stack
+from tests.graph.strict import ACCOUNT, ROOT, Graph, Registration, evaluate, stack_graph
 
 FOLDER = ROOT / "account"
 PROJECT_FILE = yaml.safe_load((FOLDER / "Pulumi.yaml").read_text())
@@ -153,7 +153,7 @@ def test_previews_write_nothing(graph: Graph) -> None:
 
 
 def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
-    platform = evaluate_stack("prod")
+    platform = stack_graph("prod")
     for resource in platform:
         package, module, _kind = resource.type.split(":")
         module = module.split("/")[0]

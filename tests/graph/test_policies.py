@@ -1,19 +1,13 @@
 """The rules of the policy pack: every stack keeps them, and what breaks one is refused."""
 
 import json
-from functools import cache
 from typing import Any
 
 import pytest
 from pulumi.output import Unknown
 
 from policies.rules import ACCESS_BLOCK, BUCKET, ENCRYPTED, RULES, UNKNOWN, unblocked_buckets
-from tests.graph.strict import Graph, evaluate_stack
-
-
-@cache
-def graph_of(stack: str, preview: bool = False) -> Graph:
-    return evaluate_stack(stack, preview=preview)
+from tests.graph.strict import Graph, stack_graph
 
 
 def known(value: Any) -> Any:
@@ -31,7 +25,7 @@ def problems(type_: str, inputs: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize(("stack", "preview"), [("dev", False), ("dev", True), ("prod", False)])
 def test_every_stack_keeps_the_rules(stack: str, preview: bool) -> None:
-    graph = graph_of(stack, preview)
+    graph = stack_graph(stack, preview=preview)
     broken = {r.urn: found for r in graph if (found := problems(r.type, known(dict(r.inputs))))}
     assert not broken
     assert len(graph.all(BUCKET)) >= 5
@@ -47,7 +41,7 @@ def unblocked(graph: Graph, without: str | None) -> list[str]:
 
 
 def test_a_bucket_that_loses_its_block_is_noticed() -> None:
-    graph = graph_of("dev")
+    graph = stack_graph("dev")
     block = graph.all(ACCESS_BLOCK)[0]
     (bucket,) = unblocked(graph, without=block.urn)
     assert bucket in block.depends_on

@@ -10,7 +10,7 @@ import yaml
 from pulumi.output import Unknown
 
 import components
-from tests.graph.strict import PROJECT, ROOT, Graph, evaluate_stack
+from tests.graph.strict import PROJECT, ROOT, Graph, evaluate_stack, stack_graph
 
 STACKS = ("dev", "prod", "local")
 COMPONENTS = {"Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway"}
@@ -27,12 +27,12 @@ TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object"
 
 @pytest.fixture(scope="module")
 def graphs() -> dict[str, Graph]:
-    return {stack: evaluate_stack(stack) for stack in STACKS}
+    return {stack: stack_graph(stack) for stack in STACKS}
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_same_resources_in_preview_and_update(graphs: dict[str, Graph], stack: str) -> None:
-    preview = evaluate_stack(stack, preview=True)
+    preview = stack_graph(stack, preview=True)
     assert preview.urns == graphs[stack].urns
     assert set(preview.outputs) == set(graphs[stack].outputs)
 

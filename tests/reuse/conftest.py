@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 
@@ -25,8 +27,7 @@ def need(tool: str, purpose: str) -> str:
     """Path of a tool of this machine; without it the test is skipped, in CI it fails."""
     found = shutil.which(tool)
     if found is None:
-        reason = f"{tool} is missing, which {purpose} needs"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing(f"{tool} is missing, which {purpose} needs")
     return found
 
 
