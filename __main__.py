@@ -190,11 +190,12 @@ if alarm_topic_arn := config.require("alarmTopicArn"):
 gateway = Gateway("gateway", gateway_args)
 
 # What the portal's page can't know before the user pool exists.
+sign_in = "/oauth2/authorize?response_type=code&scope=openid+email+profile&client_id="
 settings: dict[str, Any] = {
     "apiUrl": edge.api_url,
     "signInUrl": pulumi.Output.concat(
-        *(auth.hosted_ui_url, "/oauth2/authorize?response_type=code&scope=openid+email+profile&client_id="),
-        *(auth.browser_client_id, "&redirect_uri=", edge.portal_url, "/"),
+        *(auth.hosted_ui_url, sign_in, auth.browser_client_id),
+        *("&redirect_uri=", edge.portal_url, "/"),
     ),
 }
 aws.s3.BucketObjectv2(
