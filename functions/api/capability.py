@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from functions.api.routing import ROUTES
+from functions.api.interactions import updates_create
+from functions.api.routing import NOT_ON_BINARY, ROUTES
 from functions.search.parameters import for_type
 from functions.shared.http import FHIR_JSON
 from functions.shared.resources import RESOURCE_TYPES, serialise
@@ -52,12 +53,13 @@ def _statement() -> dict[str, Any]:
 
 
 def _resource(name: str) -> dict[str, Any]:
+    missing = NOT_ON_BINARY if name == "Binary" else frozenset()
     return {
         "type": name,
-        "interaction": [{"code": code} for code in _codes(of_type=True)],
+        "interaction": [{"code": c} for c in _codes(of_type=True) if c not in missing],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": False,
+        "updateCreate": updates_create() and name != "Binary",
         "conditionalCreate": False,
         "conditionalRead": "full-support",
         "conditionalUpdate": False,

@@ -1,48 +1,43 @@
-"""The interactions on one resource: create, read, vread, update, delete.
+"""The interactions on one resource: create, read, vread, update, patch, delete.
 
-https://hl7.org/fhir/R4/http.html. What it leaves to the server: a PUT to an unknown id is 405,
-since ids are the server's; a PUT to a deleted resource brings it back (201), but with If-Match it
-is 410.
+https://hl7.org/fhir/R4/http.html. What it leaves to the server: a PUT to an unknown id makes the
+resource if the stack is configured so, else it is 405, since ids are the server's; a PUT to a
+deleted resource brings it back (201), but with If-Match it is 410.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from functions.api import json_patch, writes
 from functions.shared import consistency, headers, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
-from functions.shared.http import (
-    MAX_ANSWER_BYTES,
-    Request,
-    Response,
-    fhir,
-    resource_of,
-    size_in_answer,
-)
+from functions.shared.http import Request, Response, fhir, resource_of
 from functions.shared.identity import Identity
-from functions.shared.resources import instant, new_id, serialise, stamp
-from functions.shared.store import Stale, Version
-from functions.shared.validation import validate
+from functions.shared.resources import new_id
+from functions.shared.store import Stale, Taken, Version
 
 _TRIES = 5
 """How often a write without If-Match is tried when others write at the same time."""
 
 _VERSION = re.compile(r"[1-9]\d{0,14}")
-_NOT_DELETED_YET = "GET, HEAD, DELETE"
+_NOT_CREATED_YET = "GET, HEAD, DELETE"
 
 
 def create(request: Request, identity: Identity, resource_type: str) -> Response:
     """201. The server chooses the id; a client's is ignored."""
     if "if-none-exist" in request.headers:
         raise FhirError(400, "not-supported", "Conditional create isn't supported.")
-    resource = _resource(request, resource_type)
-    version = _version(resource, resource_type, new_id(), 1, owner=identity.subject)
+    resource = body_of(request, resource_type)
+    version = writes.draft(resource, new_id(), 1, identity.subject)
     store.create(version)
-    return _written(request, version, created=True)
+    return written(request, version, created=True)
 
 
 def read(request: Request, identity: Identity, resource_type: str, resource_id: str) -> Response:
@@ -70,124 +65,117 @@ def vread(
 
 
 def update(request: Request, identity: Identity, resource_type: str, resource_id: str) -> Response:
-    """200 with the new version; 201 when that brought a deleted resource back.
+    """200 with the new version; 201 when that made the resource or brought a deleted one back.
 
     With If-Match 412 unless it names the latest version. Without, the last writer wins, in order.
     """
     matched = headers.if_match(request)
-    resource = _resource(request, resource_type)
-    if resource.get("id") != resource_id:
-        raise FhirError(
-            400,
-            "value",
-            f"The resource's id must be {quote(resource_id)}, as in the URL.",
-            expression=[f"{resource_type}.id"],
-        )
+    resource = body_of(request, resource_type)
+    writes.require_id(resource, resource_id)
     if matched is not None and resource_type not in PRIVATE_TYPES:
         # Nobody's ownership matters here, so what is stored needn't be read first.
-        version = _version(resource, resource_type, resource_id, matched + 1)
+        version = writes.draft(resource, resource_id, matched + 1)
         store.append(version)
-        return _written(request, version)
-    for _ in range(_TRIES):
-        last = store.latest(f"{resource_type}/{resource_id}")
-        if last is None:
-            raise FhirError(
-                405,
-                "not-supported",
-                "Ids are given by the server: create the resource with POST.",
-                headers={"Allow": _NOT_DELETED_YET},
-            )
-        require_owner(identity, resource_type, last.owner)
-        if last.erased or matched is not None:
-            headers.require_alive(last)
-        if matched not in (None, last.version):
+        return written(request, version)
+
+    def following(last: Version | None) -> Version:
+        if last is not None:
+            writes.require_match(last, matched)
+            return writes.successor(resource, last)
+        if matched is not None:
             raise Stale
-        version = _version(
-            resource, resource_type, resource_id, last.version + 1, last.owner, last.dataset
-        )
-        try:
-            store.append(version, revive=last.deleted)
-        except Stale:
-            if matched is not None:
-                raise
-            continue
-        return _written(request, version, created=last.deleted)
-    raise _busy()
+        require_update_create()
+        return writes.draft(resource, resource_id, 1, identity.subject)
+
+    last, version = change(identity, f"{resource_type}/{resource_id}", following, matched)
+    return written(request, version, created=last is None or last.deleted)
+
+
+def patch(request: Request, identity: Identity, resource_type: str, resource_id: str) -> Response:
+    """200 with the version that a JSON Patch makes of the latest one."""
+    matched = headers.if_match(request)
+    operations = json_patch.operations_of(request)
+
+    def following(last: Version | None) -> Version:
+        if last is None:
+            raise _unknown(resource_type, resource_id)
+        return json_patch.patched(operations, last, matched)
+
+    _, version = change(identity, f"{resource_type}/{resource_id}", following, matched)
+    return written(request, version)
 
 
 def delete(request: Request, identity: Identity, resource_type: str, resource_id: str) -> Response:
     """204, whether or not there was something left to delete."""
     matched = headers.if_match(request)
-    pk = f"{resource_type}/{resource_id}"
+
+    def following(last: Version | None) -> Version:
+        if last is None or last.deleted or last.erased:
+            raise _Gone(last)
+        writes.require_match(last, matched)
+        return writes.tombstone(last)
+
+    try:
+        _, version = change(identity, f"{resource_type}/{resource_id}", following, matched)
+    except _Gone as gone:
+        return removed(request, gone.last)
+    return removed(request, version, consistency.header([version]))
+
+
+def change(
+    identity: Identity,
+    pk: str,
+    following: Callable[[Version | None], Version],
+    matched: int | None,
+) -> tuple[Version | None, Version]:
+    """Writes what `following` makes of the latest version: (that one, the new one).
+
+    403 on private resources of others. Without If-Match it is tried again when others were faster.
+    """
     for _ in range(_TRIES):
         last = store.latest(pk)
-        if last is None:
-            return Response(204)
-        require_owner(identity, resource_type, last.owner)
-        if last.deleted or last.erased:
-            return Response(204, headers={"ETag": headers.etag(last)})
-        if matched not in (None, last.version):
-            raise Stale
-        tombstone = Version(
-            pk=pk,
-            version=last.version + 1,
-            body=b"",
-            owner=last.owner,
-            updated=instant(),
-            deleted=True,
-            dataset=last.dataset,
-        )
+        if last is not None:
+            require_owner(identity, pk.partition("/")[0], last.owner)
+        version = following(last)
         try:
-            store.append(tombstone)
-        except Stale:
+            if last is None:
+                store.create(version)
+            else:
+                store.append(version, revive=last.deleted)
+        except (Stale, Taken):
             if matched is not None:
                 raise
-            continue
-        sent = {"ETag": headers.etag(tombstone), **consistency.header([tombstone])}
-        return Response(204, headers=sent)
-    raise _busy()
+        else:
+            return last, version
+    raise FhirError(409, "conflict", "Others are changing the resource; try again.")
 
 
-def _resource(request: Request, resource_type: str) -> dict[str, Any]:
+class _Gone(Exception):
+    """There is nothing to delete; `last` is the tombstone, if any."""
+
+    def __init__(self, last: Version | None) -> None:
+        self.last = last
+
+
+def updates_create() -> bool:
+    """Whether a PUT to an unknown id makes the resource, by the stack's configuration."""
+    return os.environ.get("UPDATE_CREATE") == "true"
+
+
+def require_update_create() -> None:
+    """405 unless ids may be the clients'."""
+    if not updates_create():
+        raise FhirError(
+            405,
+            "not-supported",
+            "Ids are given by the server: create the resource with POST.",
+            headers={"Allow": _NOT_CREATED_YET},
+        )
+
+
+def body_of(request: Request, resource_type: str) -> dict[str, Any]:
     """The resource in the body, of the URL's type; its structure isn't checked yet."""
-    resource = resource_of(request)
-    if resource.get("resourceType") != resource_type:
-        raise FhirError(
-            400,
-            "structure",
-            f"The body's resourceType must be {resource_type}, as in the URL.",
-            expression=[f"{resource_type}.resourceType"],
-        )
-    if not isinstance(resource.get("meta", {}), dict):
-        raise FhirError(
-            400, "structure", "meta must be an object.", expression=[f"{resource_type}.meta"]
-        )
-    return resource
-
-
-def _version(
-    resource: dict[str, Any],
-    resource_type: str,
-    resource_id: str,
-    number: int,
-    owner: str = "",
-    dataset: str = "",
-) -> Version:
-    """The version that a write makes: stamped, valid, and small enough to be served again."""
-    updated = instant()
-    stamped = stamp(resource, resource_id, number, updated)
-    validate(stamped)
-    body = serialise(stamped)
-    if size_in_answer(body) > MAX_ANSWER_BYTES:
-        raise FhirError(413, "too-long", "The resource is too large.")
-    return Version(
-        pk=f"{resource_type}/{resource_id}",
-        version=number,
-        body=body,
-        owner=owner,
-        updated=updated,
-        dataset=dataset,
-    )
+    return writes.require_type(resource_of(request), resource_type)
 
 
 def _answer(request: Request, version: Version) -> Response:
@@ -196,7 +184,7 @@ def _answer(request: Request, version: Version) -> Response:
     return fhir(200, version.body, headers.of_version(version))
 
 
-def _written(request: Request, version: Version, *, created: bool = False) -> Response:
+def written(request: Request, version: Version, *, created: bool = False) -> Response:
     """The answer to a write, as `Prefer: return=…` asks for it."""
     status = 201 if created else 200
     sent = {**headers.of_version(version), **consistency.header([version])}
@@ -206,9 +194,24 @@ def _written(request: Request, version: Version, *, created: bool = False) -> Re
         case "minimal":
             return Response(status, headers=sent)
         case "operationoutcome":
-            issue = {"severity": "information", "code": "informational"}
-            return fhir(status, {"resourceType": "OperationOutcome", "issue": [issue]}, sent)
+            return fhir(status, success(), sent)
     return fhir(status, version.body, sent)
+
+
+def removed(
+    request: Request, last: Version | None, sent: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to a deletion: 204, or 200 with an outcome if that is preferred."""
+    sent = {**({"ETag": headers.etag(last)} if last else {}), **(sent or {})}
+    if headers.preference(request, "return") == "operationoutcome":
+        return fhir(200, success(), sent)
+    return Response(204, headers=sent)
+
+
+def success(diagnostics: str = "Done.") -> dict[str, Any]:
+    """The OperationOutcome of something that went well."""
+    issue = {"severity": "information", "code": "informational", "diagnostics": diagnostics}
+    return {"resourceType": "OperationOutcome", "issue": [issue]}
 
 
 def _is_known(request: Request, version: Version) -> bool:
@@ -228,7 +231,3 @@ def _is_known(request: Request, version: Version) -> bool:
 
 def _unknown(resource_type: str, resource_id: str) -> FhirError:
     return FhirError(404, "not-found", f"There is no {resource_type} {quote(resource_id)}.")
-
-
-def _busy() -> FhirError:
-    return FhirError(409, "conflict", "Others are changing the resource; try again.")

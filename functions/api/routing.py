@@ -20,6 +20,11 @@ _MAX_PARAMETERS = 1000
 BY_UPLOADS = frozenset({"create", "read", "vread", "update", "delete"})
 """Interactions on Binary, which the gateway gives to functions/uploads."""
 
+NOT_ON_BINARY = frozenset({"patch"})
+"""Interactions that Binary doesn't have: its versions are those of its bytes."""
+
+_ELSEWHERE = BY_UPLOADS | NOT_ON_BINARY
+
 
 class Route(NamedTuple):
     """A method on a path. `code` is the interaction's in the CapabilityStatement."""
@@ -56,7 +61,7 @@ def route(request: Request) -> Response:
     if kind := values.get("type"):
         request.log["type"] = kind
     found = _BY_TEMPLATE[template].get(method)
-    if found is None or (kind == "Binary" and found.code in BY_UPLOADS):
+    if found is None or (kind == "Binary" and found.code in _ELSEWHERE):
         raise _not_allowed(template, kind)
     if kind:
         require(identity, found.operation, kind)
@@ -93,7 +98,7 @@ def _not_allowed(template: str, kind: str | None) -> FhirError:
     methods = [
         method
         for method, found in _BY_TEMPLATE[template].items()
-        if not (kind == "Binary" and found.code in BY_UPLOADS)
+        if not (kind == "Binary" and found.code in _ELSEWHERE)
     ]
     allow = ", ".join([*methods, "HEAD"] if "GET" in methods else methods)
     return FhirError(
@@ -128,6 +133,10 @@ def _vread(call: Call) -> Response:
 
 def _update(call: Call) -> Response:
     return interactions.update(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _patch(call: Call) -> Response:
+    return interactions.patch(call.request, call.identity, call.resource_type, call.resource_id)
 
 
 def _delete(call: Call) -> Response:
@@ -178,6 +187,7 @@ ROUTES = (
     Route("GET", "/{type}/_history", "history-type", "history", _history),
     Route("GET", "/{type}/{id}/_history", "history-instance", "history", _history),
     Route("PUT", "/{type}/{id}", "update", "update", _update),
+    Route("PATCH", "/{type}/{id}", "patch", "patch", _patch),
     Route("DELETE", "/{type}/{id}", "delete", "delete", _delete),
 )
 """Every interaction but `capabilities`."""

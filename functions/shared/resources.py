@@ -57,8 +57,16 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 def parse(body: bytes) -> dict[str, Any]:
     """A JSON object from a client; numbers that are no integers are `Decimal`. 400 otherwise."""
+    value = parse_any(body)
+    if not isinstance(value, dict):
+        raise FhirError(400, "structure", "The body must be one JSON object.")
+    return value
+
+
+def parse_any(body: bytes) -> Any:
+    """As `parse`, but any JSON value."""
     try:
-        value = _decode(body)
+        return _decode(body)
     except msgspec.MsgspecError as error:
         raise FhirError(400, "structure", f"The body isn't valid JSON: {error}.") from None
     except UnicodeDecodeError:
@@ -67,9 +75,6 @@ def parse(body: bytes) -> dict[str, Any]:
         raise FhirError(400, "structure", "The body is nested too deeply.") from None
     except ArithmeticError:
         raise FhirError(400, "structure", "The body has a number out of range.") from None
-    if not isinstance(value, dict):
-        raise FhirError(400, "structure", "The body must be one JSON object.")
-    return value
 
 
 def serialise(resource: object) -> bytes:

@@ -66,6 +66,13 @@ class Stale(FhirError):
         super().__init__(412, "conflict", "The resource has another version meanwhile.")
 
 
+class Taken(FhirError):
+    """The id of a new resource is in use (409)."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "duplicate", "A resource with this id exists.")
+
+
 class ActionRefused(FhirError):
     """The condition of `also[index]` failed; `item` is what it found (empty unless asked for)."""
 
@@ -168,11 +175,11 @@ def create(version: Version, also: Sequence[dict[str, Any]] = ()) -> None:
             raise
         if not _is_own(error.response.get("Item"), version.nonce):
             _discard(item)
-            raise FhirError(409, "duplicate", "A resource with this id exists.") from None
+            raise Taken from None
     except _Refused as refused:
         _discard(item)
         if refused.index == 0:
-            raise FhirError(409, "duplicate", "A resource with this id exists.") from None
+            raise Taken from None
         raise ActionRefused(refused.index - 1, refused.item) from None
     except FhirError:
         _discard(item)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from functions.api.json_patch import JSON_PATCH
 from functions.search.parameters import for_type
 from functions.search.plan import read
 from functions.search.query import parameter_clause
@@ -21,6 +22,7 @@ CALLS = {
     "history-type": ("GET", "/Basic/_history"),
     "history-system": ("GET", "/_history?_type=Basic"),
     "update": ("PUT", "/Basic/{id}"),
+    "patch": ("PATCH", "/Basic/{id}"),
     "delete": ("DELETE", "/Basic/{id}"),
     "search-type": ("GET", "/Basic"),
     "search-system": ("GET", "/"),
@@ -56,8 +58,9 @@ def test_every_interaction_that_is_listed_is_served(
         engine(EMPTY)
         made = api.make(BASIC)
         method, path = CALLS[code]
-        body = {"POST": BASIC, "PUT": made}.get(method)
-        assert api.call(method, path.format(id=made["id"]), body).status < 300, code
+        body = {"POST": BASIC, "PUT": made, "PATCH": "[]"}.get(method)
+        sent = {"Content-Type": JSON_PATCH} if method == "PATCH" else {}
+        assert api.call(method, path.format(id=made["id"]), body, sent).status < 300, code
 
 
 def test_every_search_parameter_that_is_listed_is_understood(rest: dict[str, Any]) -> None:

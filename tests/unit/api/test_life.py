@@ -134,7 +134,7 @@ def test_a_malformed_if_match_is_the_clients_error(api: Client, etag: str) -> No
         ("GET", "/Patient/1/_history/1/2", {}, None, 404),
         ("GET", "/_search/Patient", {}, None, 404),
         ("PUT", "/Patient", {}, PATIENT, 405),
-        ("PATCH", "/Patient/1", {}, [], 405),
+        ("PATCH", "/Patient/1", {}, [], 415),
         ("POST", "/Patient/1", {}, PATIENT, 405),
         ("GET", "/Patient/_search", {}, None, 405),
         ("POST", "/Patient/1/_history", {}, None, 405),
