@@ -11,13 +11,12 @@ from typing import Any
 from urllib.parse import quote as percent
 from urllib.parse import urlencode
 
-from functions.search import cursor, freshness, parameters, plan
-from functions.search.engine import EngineRefusedError, EngineUnavailableError, engine
-from functions.search.index import ALIAS
+from functions.search import cursor, parameters, plan
 from functions.search.plan import Plan
-from functions.search.query import Clause, invalid
-from functions.shared import access, consistency, store
-from functions.shared.errors import FhirError, quote, unavailable
+from functions.search.query import invalid
+from functions.search.view import View
+from functions.shared import access, store
+from functions.shared.errors import FhirError, quote
 from functions.shared.headers import preference
 from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
 from functions.shared.identity import Identity
@@ -26,9 +25,6 @@ from functions.shared.store import Version
 
 ESTIMATED_TO = 100_000
 """`_total=estimate` counts up to this; more are reported as this many."""
-
-# query_shard_exception: a part of it is refused as too large, whatever the limits of the plan.
-_TOO_COSTLY = frozenset({"query_shard_exception", "too_many_clauses", "too_many_nested_clauses"})
 
 _TOTALS: dict[str, bool | int] = {"none": False, "estimate": ESTIMATED_TO, "accurate": True}
 
@@ -52,7 +48,7 @@ def search(
         base_url=request.base_url,
         strict=preference(request, "handling") == "strict",
     )
-    answer = _find(request, asked, identity)
+    answer = _find(asked, View(identity, request), request.base_url)
     request.log["found"] = len(answer["hits"]["hits"])
     return fhir(200, _bundle(request.base_url + path, given, asked, answer))
 
@@ -82,9 +78,15 @@ def _known(types: frozenset[str], path: str) -> Any:
     return parameters.shared_by(types)
 
 
-def _find(request: Request, asked: Plan, identity: Identity) -> dict[str, Any]:
+def _find(asked: Plan, view: View, base_url: str) -> dict[str, Any]:
+    clauses = list(asked.clauses)
+    if asked.links:
+        from functions.search.chains import Chains  # here, since most searches have none
+
+        chains = Chains(view, base_url)
+        clauses += [chains.clause(asked.types, name, value) for name, value in asked.links]
     body: dict[str, Any] = {
-        "query": asked.query(_restriction(asked.types, identity)),
+        "query": view.query(asked.types, clauses),
         "size": 0 if asked.count_only else asked.count + 1,
         "track_total_hits": True if asked.count_only else _TOTALS[asked.total],
         "_source": False,
@@ -93,37 +95,7 @@ def _find(request: Request, asked: Plan, identity: Identity) -> dict[str, Any]:
     }
     if asked.cursor and not asked.count_only:
         body["search_after"] = cursor.decode(asked)
-    tokens = request.headers.get(consistency.HEADER.lower(), "")
-    written = consistency.versions_of(tokens) if tokens else {}
-    copies = freshness.copies(tokens)
-    try:
-        if written:
-            freshness.await_versions(engine(), written, copies)
-        return engine().search(ALIAS, body, preference=copies)
-    except EngineUnavailableError as error:
-        request.log["engine"] = str(error)
-        raise unavailable() from None
-    except EngineRefusedError as error:
-        request.log["engine"] = error.kind
-        if error.kind == "index_not_found_exception":  # being made
-            raise unavailable() from None
-        if error.kind in _TOO_COSTLY:
-            raise FhirError(422, "too-costly", "The search is too large; split it.") from None
-        if asked.cursor and error.status == 400:
-            raise invalid("The cursor isn't one of this search.") from None
-        raise
-
-
-def _restriction(types: frozenset[str], identity: Identity) -> list[Clause]:
-    """Private types: only what the user owns."""
-    private = types & access.PRIVATE_TYPES
-    if not private or access.sees_all_owners(identity):
-        return []
-    own: Clause = {"term": {"owner": identity.subject}}
-    if private == types:
-        return [own]
-    public: Clause = {"bool": {"must_not": [{"terms": {"type": sorted(private)}}]}}
-    return [{"bool": {"should": [public, own]}}]
+    return view.search(body)
 
 
 def _bundle(

@@ -35,10 +35,10 @@ MAX_TERMS = 20_000
 MAX_SORT = 8
 
 # Filters that would give wrong results if they were left out: refused whatever the client prefers.
-_REFUSED = re.compile(
-    r"(_has|_include|_revinclude|_text|_content|near)(:.*)?|_filter|_query|_list"
-    r"|[^:]+(:[^.:]+)?\..*"
-)
+_REFUSED = re.compile(r"(_has|_include|_revinclude|_text|_content|near)(:.*)?|_filter|_query|_list")
+
+LINKED = re.compile(r"_has:.*|[^:]*(:[^.:]+)?\..*", re.DOTALL)
+"""Names of chained parameters, which `chains.Chains` resolves."""
 
 # Of the answer's form, handled for every interaction.
 _FORM = frozenset({"_format", "_pretty"})
@@ -48,10 +48,14 @@ Total = Literal["none", "estimate", "accurate"]
 
 @dataclass(slots=True)
 class Plan:
-    """`used` are the parameters that had an effect, as they go into the self link."""
+    """`used` are the parameters that had an effect, as they go into the self link.
+
+    `links` are chained ones (name, value): they take searches of their own to become clauses.
+    """
 
     types: frozenset[str]
     clauses: list[Clause] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)
     sort: list[tuple[str, str, bool]] = field(default_factory=list)
     """(field, type of its values, descending)"""
     count: int = DEFAULT_COUNT
@@ -59,12 +63,6 @@ class Plan:
     count_only: bool = False
     cursor: str = ""
     used: list[tuple[str, str]] = field(default_factory=list)
-
-    def query(self, restriction: Sequence[Clause]) -> Clause:
-        """The whole query: the types, what was asked for, and what the user may see."""
-        types = {"terms": {"type": sorted(self.types)}}
-        live = {"term": {"deleted": False}}
-        return {"bool": {"filter": [live, types, *self.clauses, *restriction]}}
 
     def order(self) -> list[dict[str, Any]]:
         """The sort keys, missing values last, and the key that makes every place unique."""
@@ -102,6 +100,9 @@ def read(
             continue
         if name in _RESULT:
             understood = _RESULT[name](plan, value, known, strict)
+        elif LINKED.fullmatch(name):
+            plan.links.append((name, value))
+            understood = True
         elif _REFUSED.fullmatch(name):
             raise unsupported(f"{quote(name)} isn't supported.")
         else:

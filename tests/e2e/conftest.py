@@ -20,6 +20,8 @@ import requests
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from tests.e2e.hospital import TOKEN, Hospital
+
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 35  # seconds: the gateway itself gives up after 29
 POLL_SECONDS = 0.05
@@ -30,7 +32,7 @@ class Client(requests.Session):
 
     def __init__(self, stack: dict[str, Any], token: str) -> None:
         super().__init__()
-        self._api_url = stack["api_url"]
+        self.api_url = stack["api_url"]
         self.headers.update(
             {
                 "Authorization": f"Bearer {token}",
@@ -40,14 +42,12 @@ class Client(requests.Session):
         )
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        return super().request(
-            method, self._api_url + url, *args, **{"timeout": TIMEOUT, **options}
-        )
+        return super().request(method, self.api_url + url, *args, **{"timeout": TIMEOUT, **options})
 
     def absolute(self, url: str) -> requests.Response:
         """Follows a link that the API gave."""
-        assert url.startswith(self._api_url), url
-        return self.get(url.removeprefix(self._api_url))
+        assert url.startswith(self.api_url), url
+        return self.get(url.removeprefix(self.api_url))
 
 
 def sign_in(stack: dict[str, Any], group: str) -> str:
@@ -107,3 +107,17 @@ def eventually() -> Callable[..., None]:
             time.sleep(POLL_SECONDS)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def hospital(client: Callable[[str], Any]) -> Hospital:
+    """2,000 linked resources, all in the index."""
+    api = client("practitioner")
+    made = Hospital(api, patients=280)
+    for start in range(0, len(made.tokens), 40):
+        tokens = ",".join(made.tokens[start : start + 40])
+        answer = api.get("/Patient?_count=0", headers={TOKEN: tokens})
+        while answer.status_code == 503:
+            answer = api.get("/Patient?_count=0", headers={TOKEN: tokens})
+        assert answer.status_code == 200, answer.text
+    return made

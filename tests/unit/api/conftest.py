@@ -96,11 +96,11 @@ def api(client: Callable[..., Client]) -> Client:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedEngine]:
     """Puts an engine with that script behind the API's searches."""
-    from functions.api import search
+    from functions.search import view
 
     def scripted(*script: Answer) -> ScriptedEngine:
         made = ScriptedEngine(*script)
-        monkeypatch.setattr(search, "engine", lambda: made)
+        monkeypatch.setattr(view, "engine", lambda: made)
         return made
 
     return scripted

@@ -1,0 +1,88 @@
+"""The index as one user sees it: no query, whatever it is for, shows more than the user may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from functions.search import freshness
+from functions.search.engine import EngineRefusedError, EngineUnavailableError, engine
+from functions.search.index import ALIAS
+from functions.search.query import Clause, invalid
+from functions.shared import access, consistency
+from functions.shared.errors import FhirError, unavailable
+from functions.shared.http import Request
+from functions.shared.identity import Identity
+
+# query_shard_exception: a part of it is refused as too large, whatever the limits of the plan.
+_TOO_COSTLY = frozenset(
+    {
+        "query_shard_exception",
+        "too_many_buckets_exception",
+        "too_many_clauses",
+        "too_many_nested_clauses",
+    }
+)
+
+
+class View:
+    """For the queries of one request."""
+
+    def __init__(self, identity: Identity, request: Request) -> None:
+        self.identity = identity
+        self.types = access.readable_types(identity)
+        """The types that the user may search."""
+        self._log = request.log
+        tokens = request.headers.get(consistency.HEADER.lower(), "")
+        self._written = consistency.versions_of(tokens) if tokens else {}
+        self._copies = freshness.copies(tokens)
+
+    def query(self, types: Iterable[str], clauses: Sequence[Clause]) -> Clause:
+        """What is of these types, isn't deleted, matches all clauses, and may be seen."""
+        wanted = frozenset(types)
+        live: Clause = {"term": {"deleted": False}}
+        return {
+            "bool": {
+                "filter": [
+                    live,
+                    {"terms": {"type": sorted(wanted)}},
+                    *clauses,
+                    *self._restriction(wanted),
+                ]
+            }
+        }
+
+    def search(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The engine's answer to a search with a query of this view.
+
+        422 when it is too costly, 503 while the engine is away, or doesn't show yet what the
+        request's consistency token names.
+        """
+        try:
+            if self._written:
+                freshness.await_versions(engine(), self._written, self._copies)
+                self._written = {}
+            return engine().search(ALIAS, body, preference=self._copies)
+        except EngineUnavailableError as error:
+            self._log["engine"] = str(error)
+            raise unavailable() from None
+        except EngineRefusedError as error:
+            self._log["engine"] = error.kind
+            if error.kind == "index_not_found_exception":  # being made
+                raise unavailable() from None
+            if error.kind in _TOO_COSTLY:
+                raise FhirError(422, "too-costly", "The search is too large; split it.") from None
+            if "search_after" in body and error.status == 400:
+                raise invalid("The cursor isn't one of this search.") from None
+            raise
+
+    def _restriction(self, types: frozenset[str]) -> list[Clause]:
+        """Private types: only what the user owns."""
+        private = types & access.PRIVATE_TYPES
+        if not private or access.sees_all_owners(self.identity):
+            return []
+        own: Clause = {"term": {"owner": self.identity.subject}}
+        if private == types:
+            return [own]
+        public: Clause = {"bool": {"must_not": [{"terms": {"type": sorted(private)}}]}}
+        return [{"bool": {"should": [public, own]}}]
