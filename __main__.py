@@ -129,6 +129,7 @@ data = DataStore(
         "subnet_ids": network.private_subnet_ids,
         "issuer": auth.issuer,
         "client_ids": client_ids,
+        "update_create": config.require_bool("updateCreate"),
         "search": {
             "instance_type": config.require("searchInstanceType"),
             "instance_count": config.require_int("searchInstanceCount"),

@@ -59,13 +59,14 @@ def versions_table(
 def control_table(
     name: str, *, key_arn: pulumi.Input[str], protect: bool, opts: pulumi.ResourceOptions
 ) -> aws.dynamodb.Table:
-    """Everything that is no version and does change: upload states, quotas, quarantine."""
+    """Everything that is no version and does change: upload states, quotas, guards, quarantine."""
     return aws.dynamodb.Table(
         name,
         billing_mode="PAY_PER_REQUEST",
         hash_key="pk",
         range_key="sk",
         attributes=[{"name": "pk", "type": "S"}, {"name": "sk", "type": "S"}],
+        ttl={"attribute_name": "expires", "enabled": True},
         point_in_time_recovery={"enabled": True, "recovery_period_in_days": RECOVERY_DAYS},
         server_side_encryption={"enabled": True, "kms_key_arn": key_arn},
         deletion_protection_enabled=protect,

@@ -47,6 +47,8 @@ class DataStoreArgs(TypedDict):
     """`iss` of the tokens that the API accepts."""
     client_ids: list[pulumi.Input[str]]
     """`aud` of the tokens that the API accepts."""
+    update_create: NotRequired[bool]
+    """A PUT to an unknown id makes the resource, so that clients choose ids. Default: false."""
     search: NotRequired[DataStoreSearchArgs]
     """How large the search domain is. Default: three nodes."""
     backup: NotRequired[bool]
@@ -134,7 +136,13 @@ class DataStore(pulumi.ComponentResource):
         )
         admin_role = functions.role("index-admin")
         domain = self._domain(args, functions, admin_role)
-        api = self._api(functions, domain, args["issuer"], args["client_ids"])
+        api = self._api(
+            functions,
+            domain,
+            args["issuer"],
+            args["client_ids"],
+            update_create=args.get("update_create", False),
+        )
         indexer = self._indexer(functions, domain)
         admin = self._index_admin(functions, domain, admin_role)
         policy = domain.restrict_to([api.role.arn, indexer.role.arn, admin.role.arn])
@@ -201,6 +209,8 @@ class DataStore(pulumi.ComponentResource):
         domain: SearchDomain,
         issuer: pulumi.Input[str],
         client_ids: list[pulumi.Input[str]],
+        *,
+        update_create: bool,
     ) -> Function:
         return functions.function(
             "api",
@@ -208,8 +218,10 @@ class DataStore(pulumi.ComponentResource):
             description="FHIR API: interactions and search",
             environment={
                 "TABLE_NAME": self._versions.name,
+                "CONTROL_TABLE_NAME": self._control.name,
                 "OVERFLOW_BUCKET": self._overflow.bucket,
                 "SEARCH_ENDPOINT": domain.url,
+                "UPDATE_CREATE": json.dumps(update_create),
                 "ISSUER": issuer,
                 "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
                 # Signs consistency tokens, which live for seconds: replacing it costs a retry.
@@ -232,6 +244,14 @@ class DataStore(pulumi.ComponentResource):
                     ["dynamodb:Query"],
                     pulumi.Output.concat(self._versions.arn, f"/index/{CHANGE_INDEX}"),
                 ),
+                {
+                    **allow(["dynamodb:GetItem", "dynamodb:PutItem"], self._control.arn),
+                    "Condition": {
+                        "ForAllValues:StringLike": {
+                            "dynamodb:LeadingKeys": ["guard#*", "idempotency#*"]
+                        }
+                    },
+                },
                 allow(
                     ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
                     pulumi.Output.concat(self._overflow.arn, "/*"),

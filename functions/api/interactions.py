@@ -32,8 +32,6 @@ _NOT_CREATED_YET = "GET, HEAD, DELETE"
 
 def create(request: Request, identity: Identity, resource_type: str) -> Response:
     """201. The server chooses the id; a client's is ignored."""
-    if "if-none-exist" in request.headers:
-        raise FhirError(400, "not-supported", "Conditional create isn't supported.")
     resource = body_of(request, resource_type)
     version = writes.draft(resource, new_id(), 1, identity.subject)
     store.create(version)
@@ -189,13 +187,18 @@ def written(request: Request, version: Version, *, created: bool = False) -> Res
     status = 201 if created else 200
     sent = {**headers.of_version(version), **consistency.header([version])}
     if created:
-        sent["Location"] = f"{request.base_url}/{version.pk}/_history/{version.version}"
+        sent["Location"] = location(request, version)
     match headers.preference(request, "return"):
         case "minimal":
             return Response(status, headers=sent)
         case "operationoutcome":
             return fhir(status, success(), sent)
     return fhir(status, version.body, sent)
+
+
+def location(request: Request, version: Version) -> str:
+    """The address of a version."""
+    return f"{request.base_url}/{version.pk}/_history/{version.version}"
 
 
 def removed(

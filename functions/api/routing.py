@@ -118,6 +118,8 @@ def _metadata(request: Request, method: str) -> Response:
 
 
 def _create(call: Call) -> Response:
+    if "if-none-exist" in call.request.headers:
+        return _create_unmatched(call)
     return interactions.create(call.request, call.identity, call.resource_type)
 
 
@@ -141,6 +143,30 @@ def _patch(call: Call) -> Response:
 
 def _delete(call: Call) -> Response:
     return interactions.delete(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _create_unmatched(call: Call) -> Response:
+    from functions.api import conditional  # here, as search
+
+    return conditional.create(call.request, call.identity, call.resource_type)
+
+
+def _update_matching(call: Call) -> Response:
+    from functions.api import conditional
+
+    return conditional.update(call.request, call.identity, call.resource_type)
+
+
+def _patch_matching(call: Call) -> Response:
+    from functions.api import conditional
+
+    return conditional.patch(call.request, call.identity, call.resource_type)
+
+
+def _delete_matching(call: Call) -> Response:
+    from functions.api import conditional
+
+    return conditional.delete(call.request, call.identity, call.resource_type)
 
 
 def _history(call: Call) -> Response:
@@ -187,8 +213,11 @@ ROUTES = (
     Route("GET", "/{type}/_history", "history-type", "history", _history),
     Route("GET", "/{type}/{id}/_history", "history-instance", "history", _history),
     Route("PUT", "/{type}/{id}", "update", "update", _update),
+    Route("PUT", "/{type}", "update", "update", _update_matching),
     Route("PATCH", "/{type}/{id}", "patch", "patch", _patch),
+    Route("PATCH", "/{type}", "patch", "patch", _patch_matching),
     Route("DELETE", "/{type}/{id}", "delete", "delete", _delete),
+    Route("DELETE", "/{type}", "delete", "delete", _delete_matching),
 )
 """Every interaction but `capabilities`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from functions.shared import headers
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import MAX_ANSWER_BYTES, size_in_answer
-from functions.shared.resources import instant, serialise, stamp
+from functions.shared.resources import ID, instant, serialise, stamp
 from functions.shared.store import Stale, Version
 from functions.shared.validation import validate
 
@@ -40,6 +40,15 @@ def require_id(resource: dict[str, Any], resource_id: str) -> None:
             f"The resource's id must be {quote(resource_id)}, as in the URL.",
             expression=[f"{resource['resourceType']}.id"],
         )
+
+
+def given_id(resource: dict[str, Any]) -> str:
+    """The id in a body, when it is one that a client may choose."""
+    resource_id = resource.get("id")
+    if not isinstance(resource_id, str) or not ID.fullmatch(resource_id):
+        path = f"{resource['resourceType']}.id"
+        raise FhirError(400, "value", f"{path} can't be an id.", expression=[path])
+    return resource_id
 
 
 def require_match(last: Version, matched: int | None) -> None:

@@ -11,6 +11,7 @@ from components._endpoints import url
 from components._functions import code_files, code_hash
 from components._search_domain import zone_count
 from components.data_store import DataStore, DataStoreArgs
+from functions.api import guards, idempotency
 from functions.indexer import quarantine
 from functions.shared import changes
 from functions.shared.store import Version, item_of
@@ -207,8 +208,10 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
     told = {f.name: f.inputs["environment"]["variables"] for f in graph.all(FUNCTION)}
     assert told["data-api"] == {
         "TABLE_NAME": "data-versions-name",
+        "CONTROL_TABLE_NAME": "data-control-name",
         "OVERFLOW_BUCKET": "data-overflow-bucket",
         "SEARCH_ENDPOINT": "https://data-search-endpoint",
+        "UPDATE_CREATE": "false",
         "ISSUER": ISSUER,
         "CLIENT_IDS": "browser,cli",
         "CONSISTENCY_KEY": "data-consistency-key-result",
@@ -239,9 +242,32 @@ def test_the_api_appends_and_reads(graph: Graph) -> None:
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("PutItem", "ConditionCheckItem")),
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("GetItem", "BatchGetItem", "Query")),
         ("dynamodb:Query", f"data-versions/arn/index/{changes.INDEX}"),
+        *((f"dynamodb:{act}", "data-control/arn") for act in ("GetItem", "PutItem")),
         *((f"s3:{act}Object", "data-overflow/arn/*") for act in ("Get", "Put", "Delete")),
         ("es:ESHttpPost", "data-search/arn/*/_search"),
     }
+
+
+def test_the_api_guards_its_writes_and_touches_no_other_record(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = graph.one(POLICY, "data-api-policy").inputs["policy"]
+    control = outputs(graph)["control_table_arn"]
+    [limited] = [s for s in json.loads(text)["Statement"] if s["Resource"] == control]
+    assert limited["Condition"] == {
+        "ForAllValues:StringLike": {
+            "dynamodb:LeadingKeys": [f"{guards.PREFIX}*", f"{idempotency.PREFIX}*"]
+        }
+    }
+    ttl = graph.one(TABLE, "data-control").inputs["ttl"]
+    monkeypatch.setenv("CONTROL_TABLE_NAME", "control")
+    assert ttl["attributeName"] in guards.action("guard", "Patient/1")["Put"]["Item"]
+
+
+def test_ids_may_be_the_clients_by_configuration() -> None:
+    for given in (True, False):
+        api = build({**MINIMAL, "update_create": given}).one(FUNCTION, "data-api")
+        assert api.inputs["environment"]["variables"]["UPDATE_CREATE"] == str(given).lower()
 
 
 def test_the_indexer_reads_the_stream_and_fills_the_index(graph: Graph) -> None:
