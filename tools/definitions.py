@@ -32,7 +32,10 @@ class DefinitionsError(Exception):
 
 
 class Element(NamedTuple):
-    """An element of a type. `value_set` is the URL of a required binding."""
+    """An element of a type. `value_set` is the URL of a required binding.
+
+    `in_summary`: it is part of what `_summary=true` returns.
+    """
 
     path: str
     min: int
@@ -40,6 +43,7 @@ class Element(NamedTuple):
     types: tuple[str, ...]
     content_reference: str
     value_set: str
+    in_summary: bool
 
 
 class Structure(NamedTuple):
@@ -123,6 +127,7 @@ def _element(node: Node) -> Element:
         types=tuple(_text(type_, "code") for type_ in node.findall(f"{_FHIR}type")),
         content_reference=_text(node, "contentReference").removeprefix("#"),
         value_set=_text(bindings[0], "valueSet").partition("|")[0] if bindings else "",
+        in_summary=_text(node, "isSummary") == "true",
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from functions.api.interactions import updates_create
 from functions.api.routing import NOT_ON_BINARY, ROUTES
-from functions.search.parameters import for_type
+from functions.search.includes import is_followed
+from functions.search.parameters import Parameter, for_type
 from functions.shared.http import FHIR_JSON
 from functions.shared.resources import RESOURCE_TYPES, serialise
 
@@ -53,22 +54,44 @@ def _statement() -> dict[str, Any]:
 
 
 def _resource(name: str) -> dict[str, Any]:
-    missing = NOT_ON_BINARY if name == "Binary" else frozenset()
+    conditional = name != "Binary"
+    missing = frozenset() if conditional else NOT_ON_BINARY
     return {
         "type": name,
         "interaction": [{"code": c} for c in _codes(of_type=True) if c not in missing],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": updates_create() and name != "Binary",
-        "conditionalCreate": False,
-        "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "updateCreate": updates_create() and conditional,
+        "conditionalCreate": conditional,
+        "conditionalRead": "full-support" if conditional else "not-supported",
+        "conditionalUpdate": conditional,
+        "conditionalDelete": "single" if conditional else "not-supported",
+        "searchInclude": ["*", f"{name}:*", *(f"{name}:{p.code}" for p in _followed(name))],
+        **({"searchRevInclude": pointing} if (pointing := _pointing()[name]) else {}),
         "searchParam": [
             {"name": parameter.code, "type": parameter.kind}
             for parameter in sorted(for_type(name).values(), key=lambda found: found.code)
         ],
     }
+
+
+def _followed(name: str) -> list[Parameter]:
+    found = filter(is_followed, for_type(name).values())
+    return sorted(found, key=lambda parameter: parameter.code)
+
+
+@cache
+def _pointing() -> dict[str, list[str]]:
+    """Type -> types that refer to it. By wildcards: each parameter would be half of the statement.
+
+    Parameters that lead to any type don't count; with them all types would refer to all.
+    """
+    found: dict[str, set[str]] = {name: set() for name in RESOURCE_TYPES}
+    for source in RESOURCE_TYPES:
+        for parameter in _followed(source):
+            for target in parameter.targets:
+                found[target].add(source)
+    return {name: [f"{source}:*" for source in sorted(its)] for name, its in found.items()}
 
 
 def _codes(*, of_type: bool) -> list[str]:

@@ -179,7 +179,12 @@ def body_of(request: Request, resource_type: str) -> dict[str, Any]:
 def _answer(request: Request, version: Version) -> Response:
     if _is_known(request, version):
         return Response(304, headers=headers.of_version(version))
-    return fhir(200, version.body, headers.of_version(version))
+    body = version.body
+    if any(name in ("_summary", "_elements") for name, _ in request.query):
+        from functions.api import elements  # here, since few reads need it
+
+        body = elements.of_request(request.query, body)
+    return fhir(200, body, headers.of_version(version))
 
 
 def written(request: Request, version: Version, *, created: bool = False) -> Response:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote as percent
-from urllib.parse import urlencode
 
+from functions.api import elements
+from functions.api.pages import Gather, Page
 from functions.search import cursor, parameters, plan
 from functions.search.plan import Plan
 from functions.search.query import invalid
 from functions.search.view import View
-from functions.shared import access, store
+from functions.shared import access
 from functions.shared.errors import FhirError, quote
 from functions.shared.headers import preference
-from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
+from functions.shared.http import Request, Response, fhir
 from functions.shared.identity import Identity
-from functions.shared.resources import RESOURCE_TYPES, serialise
+from functions.shared.resources import RESOURCE_TYPES
 from functions.shared.store import Version
 
 ESTIMATED_TO = 100_000
@@ -48,9 +48,14 @@ def search(
         base_url=request.base_url,
         strict=preference(request, "handling") == "strict",
     )
-    answer = _find(asked, View(identity, request), request.base_url)
+    subset = elements.read(asked.used)
+    if subset and subset.summary == "text" and asked.includes:
+        raise invalid("_summary=text can't be combined with includes.")
+    view = View(identity, request)
+    answer = _find(asked, view, request.base_url)
     request.log["found"] = len(answer["hits"]["hits"])
-    return fhir(200, _bundle(request.base_url + path, given, asked, answer))
+    page = Page(request.base_url + path, _gather(asked, view, request.base_url), subset)
+    return fhir(200, page.bundle(given, asked, answer))
 
 
 def _scope(
@@ -98,50 +103,15 @@ def _find(asked: Plan, view: View, base_url: str) -> dict[str, Any]:
     return view.search(body)
 
 
-def _bundle(
-    url: str, given: Sequence[tuple[str, str]], asked: Plan, answer: dict[str, Any]
-) -> bytes:
-    """The Bundle's JSON. Stored bodies are copied as they are, byte for byte."""
-    used = [pair for pair in given if pair[0] == "_type"] + asked.used
-    own = f"&_cursor={percent(asked.cursor)}" if asked.cursor else ""
-    links = [{"relation": "self", "url": _link(url, used, own)}]
-    hits = answer["hits"]["hits"]
-    entries: list[bytes] = []
-    if hits and not asked.count_only:
-        entries, last = _entries(url, hits[: asked.count])
-        if last is not hits[-1]:
-            after = percent(cursor.encode(asked, last["sort"]))
-            links.append({"relation": "next", "url": _link(url, used, f"&_cursor={after}")})
-    head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
-    if asked.count_only or asked.total != "none":
-        head["total"] = answer["hits"]["total"]["value"]
-    head["link"] = links
-    if not entries:
-        return serialise(head)
-    return serialise(head)[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
+def _gather(asked: Plan, view: View, base_url: str) -> Gather | None:
+    if not asked.includes:
+        return None
+    from functions.api.included import TooManyIncludedError, included  # here, as chains
 
+    def gather(matches: Sequence[Version]) -> list[Version] | None:
+        try:
+            return included(view, asked.includes, matches, base_url)
+        except TooManyIncludedError:
+            return None
 
-def _entries(url: str, hits: list[dict[str, Any]]) -> tuple[list[bytes], dict[str, Any]]:
-    """The entries of as many hits as fit into an answer, and the last hit that is among them."""
-    place = {(hit["_id"], hit["_version"]): number for number, hit in enumerate(hits)}
-    entries: list[bytes] = []
-    size = 0
-    for version in store.read_many(list(place)):
-        if not version.body:
-            continue  # erased since it was indexed
-        entry = _entry(url, version)
-        size += size_in_answer(entry)
-        if entries and size > MAX_ANSWER_BYTES:
-            return entries, hits[place[version.pk, version.version] - 1]
-        entries.append(entry)
-    return entries, hits[-1]
-
-
-def _entry(url: str, version: Version) -> bytes:
-    full = serialise(f"{url.rpartition('/')[0]}/{version.pk}")
-    return b'{"fullUrl":' + full + b',"resource":' + version.body + b',"search":{"mode":"match"}}'
-
-
-def _link(url: str, used: Sequence[tuple[str, str]], cursor_part: str) -> str:
-    query = urlencode(used, quote_via=percent, safe=":,/$") + cursor_part
-    return f"{url}?{query.removeprefix('&')}" if query else url
+    return gather

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from functions.search import includes
 from functions.search.index import sort_field
 from functions.search.parameters import Parameter
 from functions.search.query import (
@@ -34,8 +35,12 @@ MAX_TERMS = 20_000
 
 MAX_SORT = 8
 
+MAX_INCLUDES = 20
+
 # Filters that would give wrong results if they were left out: refused whatever the client prefers.
-_REFUSED = re.compile(r"(_has|_include|_revinclude|_text|_content|near)(:.*)?|_filter|_query|_list")
+_REFUSED = re.compile(r"(_has|_text|_content|near)(:.*)?|_filter|_query|_list")
+
+_INCLUDES = re.compile(r"(_include|_revinclude)(:.*)?")
 
 LINKED = re.compile(r"_has:.*|[^:]*(:[^.:]+)?\..*", re.DOTALL)
 """Names of chained parameters, which `chains.Chains` resolves."""
@@ -56,6 +61,7 @@ class Plan:
     types: frozenset[str]
     clauses: list[Clause] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
+    includes: list[includes.Include] = field(default_factory=list)
     sort: list[tuple[str, str, bool]] = field(default_factory=list)
     """(field, type of its values, descending)"""
     count: int = DEFAULT_COUNT
@@ -103,6 +109,9 @@ def read(
         elif LINKED.fullmatch(name):
             plan.links.append((name, value))
             understood = True
+        elif _INCLUDES.fullmatch(name):
+            _include(plan, name, value)
+            understood = True
         elif _REFUSED.fullmatch(name):
             raise unsupported(f"{quote(name)} isn't supported.")
         else:
@@ -128,6 +137,12 @@ def _filter(
         return False
     plan.clauses.append(parameter_clause(parameter, modifier, values, base_url))
     return True
+
+
+def _include(plan: Plan, name: str, value: str) -> None:
+    plan.includes.append(includes.read(name, value))
+    if len(plan.includes) > MAX_INCLUDES:
+        raise FhirError(422, "too-costly", f"At most {MAX_INCLUDES} includes.")
 
 
 def _limit(plan: Plan) -> None:
@@ -175,10 +190,12 @@ def _total(plan: Plan, value: str, known: Mapping[str, Parameter], strict: bool)
 
 
 def _summary(plan: Plan, value: str, known: Mapping[str, Parameter], strict: bool) -> bool:
-    if value not in ("true", "false", "text", "data", "count"):
-        raise invalid("_summary is true, false, text, data or count.")
     plan.count_only = plan.count_only or value == "count"
-    return value in ("false", "count")
+    return True
+
+
+def _elements(plan: Plan, value: str, known: Mapping[str, Parameter], strict: bool) -> bool:
+    return True
 
 
 def _sort(plan: Plan, value: str, known: Mapping[str, Parameter], strict: bool) -> str:
@@ -206,6 +223,7 @@ _RESULT = {
     "_count": _count,
     "_total": _total,
     "_summary": _summary,
+    "_elements": _elements,
     "_sort": _sort,
     "_cursor": _cursor,
 }
