@@ -243,6 +243,8 @@ if with_cluster:
             "public_access_cidrs": cluster_cidrs,
             "admin_role_arns": config.require_object("clusterAdminRoleArns"),
             "view_role_arns": config.require_object("clusterViewRoleArns"),
+            "evaluation_spot": config.require_bool("evaluationSpot"),
+            "evaluation_cpu_limit": config.require_int("evaluationCpuLimit"),
             "log_retention_days": retention_days,
             "protect": protect,
         },

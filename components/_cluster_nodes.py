@@ -84,6 +84,22 @@ def node_role(name: str, *, opts: pulumi.ResourceOptions) -> aws.iam.Role:
     )
 
 
+def node_policies(
+    name: str, role: aws.iam.Role, *, opts: pulumi.ResourceOptions
+) -> list[aws.iam.RolePolicyAttachment]:
+    """What a node role needs before its first node starts."""
+    partition = aws.get_partition_output().partition
+    return [
+        aws.iam.RolePolicyAttachment(
+            f"{name}-{policy}",
+            role=role.name,
+            policy_arn=pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", policy),
+            opts=opts,
+        )
+        for policy in NODE_POLICIES
+    ]
+
+
 def system_nodes(
     name: str,
     *,
@@ -100,16 +116,7 @@ def system_nodes(
 
     `depends_on` are the add-ons without which a node never becomes ready.
     """
-    partition = aws.get_partition_output().partition
-    attachments = [
-        aws.iam.RolePolicyAttachment(
-            f"{name}-{policy}",
-            role=role.name,
-            policy_arn=pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", policy),
-            opts=opts,
-        )
-        for policy in NODE_POLICIES
-    ]
+    attachments = node_policies(name, role, opts=opts)
     template = _launch_template(
         name, security_group_id=security_group_id, key_arn=key.arn, opts=opts
     )

@@ -18,7 +18,9 @@ from ._cluster_addons import (
     addon_versions,
     workload_addons,
 )
+from ._cluster_karpenter import Karpenter
 from ._cluster_nodes import node_role, system_nodes, volume_key
+from ._cluster_pools import NodePool, node_pools
 from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -32,7 +34,7 @@ class EvalClusterArgs(TypedDict):
     vpc_id: pulumi.Input[str]
     """VPC of the cluster."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Private subnets, in at least two zones, for the nodes and the control plane's interfaces."""
+    """Private subnets in two zones or more, tagged `karpenter.sh/discovery: <cluster_name>`."""
     public_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """Public subnets for internet-facing load balancers. Default: none."""
     cluster_name: str
@@ -47,6 +49,16 @@ class EvalClusterArgs(TypedDict):
     """IAM roles that see what runs in all namespaces, but no secrets. Default: none."""
     addon_versions: NotRequired[dict[str, str]]
     """Versions of add-ons that differ from those known for the version of Kubernetes."""
+    platform_cpu_limit: NotRequired[int]
+    """vCPU that all nodes for the platform's own pods may have together. Default: 32."""
+    evaluation_cpu_limit: NotRequired[int]
+    """vCPU that all nodes for evaluations may have together. Default: 64."""
+    max_node_cpu: NotRequired[int]
+    """vCPU of the largest node made on demand; one near the limit slows scaling. Default: 16."""
+    evaluation_spot: NotRequired[bool]
+    """Prefer spot machines for evaluations: cheaper, and cut off at times. Default: false."""
+    node_image_version: NotRequired[str]
+    """Image release of nodes made on demand, e.g. v20261110. Default: latest, so patches come."""
     log_retention_days: NotRequired[int]
     """How long control-plane logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
@@ -58,7 +70,8 @@ class EvalCluster(pulumi.ComponentResource):
 
     Creates: cluster (public endpoint for given ranges, private endpoint, access entries, OIDC
     provider), keys for secrets, disks and logs, log group, node role, system node group, add-ons
-    with their roles, and an encrypted default storage class.
+    with their roles, an encrypted default storage class, and Karpenter with the node pools
+    `platform` and `evaluation`.
     """
 
     cluster_name: pulumi.Output[str]
@@ -109,6 +122,16 @@ class EvalCluster(pulumi.ComponentResource):
             f"{name}-kubernetes", kubeconfig=cluster.kubeconfig_json, opts=self._child
         )
         self._storage_class(workloads)
+        Karpenter(
+            f"{name}-karpenter",
+            cluster_name=args["cluster_name"],
+            cluster=self.cluster_name,
+            security_group_id=cluster.cluster_security_group_id,
+            volume_key=self._volume_key,
+            provider=self._kubernetes,
+            depends_on=workloads,
+            opts=self._child,
+        ).make_pools(on_demand_pools(args), args.get("node_image_version", "latest"))
 
         self.kubeconfig_command = pulumi.Output.concat(
             *("aws eks update-kubeconfig --name ", self.cluster_name, " --region ", self._region)
@@ -210,11 +233,27 @@ def check_arguments(args: EvalClusterArgs) -> None:
         )
     if not args["public_access_cidrs"]:
         raise ValueError("public_access_cidrs: name at least one range; EKS takes none for all")
+    for pool in on_demand_pools(args):
+        if not 2 <= pool.max_node_cpu <= pool.cpu_limit:
+            raise ValueError(
+                f"max_node_cpu: {pool.max_node_cpu} vCPU must be 2 or more, and at most "
+                f"{pool.name}_cpu_limit, {pool.cpu_limit}"
+            )
     both = set(args.get("admin_role_arns", [])) & set(args.get("view_role_arns", []))
     if both:
         raise ValueError(
             f"admin_role_arns and view_role_arns: {', '.join(sorted(both))} is in both"
         )
+
+
+def on_demand_pools(args: EvalClusterArgs) -> Sequence[NodePool]:
+    """The pools that the arguments ask for."""
+    return node_pools(
+        platform_cpu_limit=int(args.get("platform_cpu_limit", 32)),
+        evaluation_cpu_limit=int(args.get("evaluation_cpu_limit", 64)),
+        max_node_cpu=int(args.get("max_node_cpu", 16)),
+        spot=args.get("evaluation_spot", False),
+    )
 
 
 def access_entries(

@@ -1,0 +1,193 @@
+"""What Karpenter's controller may do: EC2 machines that carry the cluster's tag, and no others.
+
+After the policy of its own CloudFormation template, less the making of instance profiles (ours is
+there already), plus what version 1.14 reads beyond that and the key of the disks.
+https://karpenter.sh/docs/reference/cloudformation/
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from ._cluster_nodes import volume_statements
+
+READ_ACTIONS = [
+    "ec2:DescribeCapacityReservations",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplates",
+    "ec2:DescribePlacementGroups",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSpotPriceHistory",
+    "ec2:DescribeSubnets",
+]
+LAUNCH_ACTIONS = ["ec2:CreateFleet", "ec2:RunInstances"]
+# What a launch makes, and what it uses without making it.
+MADE = (
+    "fleet",
+    "instance",
+    "launch-template",
+    "network-interface",
+    "spot-instances-request",
+    "volume",
+)
+USED = ("security-group", "subnet")
+
+
+@dataclass(frozen=True)
+class ControllerScope:
+    """What the controller's permissions are limited to; ARNs and names may be Outputs."""
+
+    cluster_name: str
+    queue_arn: pulumi.Input[str]
+    queue_key_arn: pulumi.Input[str]
+    volume_key_arn: pulumi.Input[str]
+    node_role_arn: pulumi.Input[str]
+
+
+def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
+    """The policy document of the controller's role."""
+    partition, region = aws.get_partition_output().partition, aws.get_region_output().region
+    account = aws.get_caller_identity_output().account_id
+
+    def arn(service: str, resource: str, *, owner: pulumi.Input[str] = account) -> Any:
+        in_region = "" if service == "iam" else region
+        return pulumi.Output.concat(
+            "arn:", partition, ":", service, ":", in_region, ":", owner, ":", resource
+        )
+
+    def ec2(*kinds: str) -> list[Any]:
+        return [arn("ec2", f"{kind}/*") for kind in kinds]
+
+    public = [arn("ec2", f"{kind}/*", owner="") for kind in ("image", "snapshot")]
+    return pulumi.Output.json_dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                *_launch_statements(scope.cluster_name, ec2, public),
+                *_change_statements(scope.cluster_name, ec2),
+                {
+                    **_allow("Read", READ_ACTIONS, "*"),
+                    "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
+                },
+                _allow("ReadPrices", ["pricing:GetProducts"], "*"),
+                _allow(
+                    "FindImages",
+                    ["ssm:GetParameter"],
+                    arn("ssm", "parameter/aws/service/*", owner=""),
+                ),
+                _allow(
+                    "ReadProfiles",
+                    ["iam:GetInstanceProfile", "iam:ListInstanceProfiles"],
+                    arn("iam", "instance-profile/*"),
+                ),
+                {
+                    **_allow("GiveNodesTheirRole", ["iam:PassRole"], scope.node_role_arn),
+                    "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+                },
+                _allow(
+                    "FindCluster",
+                    ["eks:DescribeCluster"],
+                    arn("eks", f"cluster/{scope.cluster_name}"),
+                ),
+                _allow(
+                    "HearInterruptions",
+                    ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
+                    scope.queue_arn,
+                ),
+                _allow("ReadQueue", ["kms:Decrypt"], scope.queue_key_arn),
+                *_disk_statements(scope.volume_key_arn, region),
+            ],
+        }
+    )
+
+
+def _launch_statements(cluster: str, ec2: Any, public: Sequence[Any]) -> list[dict[str, Any]]:
+    """Launch from own templates only, and tag everything that is made at that moment."""
+    return [
+        _allow("LaunchFromAny", LAUNCH_ACTIONS, [*public, *ec2(*USED)]),
+        {
+            **_allow("LaunchFromOwnTemplates", LAUNCH_ACTIONS, ec2("launch-template")),
+            "Condition": _owned(cluster),
+        },
+        {
+            **_allow("Launch", [*LAUNCH_ACTIONS, "ec2:CreateLaunchTemplate"], ec2(*MADE)),
+            "Condition": _tagged(cluster),
+        },
+        {
+            **_allow("TagAtLaunch", ["ec2:CreateTags"], ec2(*MADE)),
+            "Condition": _tagged(
+                cluster,
+                {"ec2:CreateAction": ["CreateFleet", "CreateLaunchTemplate", "RunInstances"]},
+            ),
+        },
+    ]
+
+
+def _change_statements(cluster: str, ec2: Any) -> list[dict[str, Any]]:
+    """Name and end what the cluster owns."""
+    return [
+        {
+            **_allow("NameNodes", ["ec2:CreateTags"], ec2("instance")),
+            "Condition": {
+                **_owned(cluster),
+                "StringEqualsIfExists": {"aws:RequestTag/eks:eks-cluster-name": cluster},
+                "ForAllValues:StringEquals": {
+                    "aws:TagKeys": ["eks:eks-cluster-name", "karpenter.sh/nodeclaim", "Name"]
+                },
+            },
+        },
+        {
+            **_allow(
+                "End",
+                ["ec2:DeleteLaunchTemplate", "ec2:TerminateInstances"],
+                ec2("instance", "launch-template"),
+            ),
+            "Condition": _owned(cluster),
+        },
+    ]
+
+
+def _disk_statements(key_arn: pulumi.Input[str], region: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """EC2 encrypts the disks of a new node with the permissions of whoever launches it."""
+    through_ec2 = pulumi.Output.concat("ec2.", region, ".amazonaws.com")
+    return [
+        {
+            **statement,
+            "Condition": {
+                **statement.get("Condition", {}),
+                "StringEquals": {"kms:ViaService": through_ec2},
+            },
+        }
+        for statement in volume_statements(key_arn)
+    ]
+
+
+def _allow(sid: str, actions: Sequence[str], resource: Any) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resource}
+
+
+def _owned(cluster: str) -> dict[str, Any]:
+    """Holds for what carries the tags that Karpenter gives its own."""
+    return {
+        "StringEquals": {f"aws:ResourceTag/kubernetes.io/cluster/{cluster}": "owned"},
+        "StringLike": {"aws:ResourceTag/karpenter.sh/nodepool": "*"},
+    }
+
+
+def _tagged(cluster: str, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Holds for requests that give those tags."""
+    return {
+        "StringEquals": {
+            f"aws:RequestTag/kubernetes.io/cluster/{cluster}": "owned",
+            "aws:RequestTag/eks:eks-cluster-name": cluster,
+            **(further or {}),
+        },
+        "StringLike": {"aws:RequestTag/karpenter.sh/nodepool": "*"},
+    }

@@ -1,0 +1,159 @@
+"""Node pools: which machines Karpenter makes, how many at most, and when they go again.
+
+Plain specifications of custom resources; charts/evalai places its pods by their names and taint.
+https://karpenter.sh/docs/concepts/nodepools/
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from ._cluster_nodes import MAX_PODS
+
+NODE_CLASS = "private"
+NODE_ROLE_LABEL = "ai4h/node-role"
+DISCOVERY_TAG = "karpenter.sh/discovery"
+# Images, checkpoints and the datasets that an evaluation unpacks.
+VOLUME = "100Gi"
+
+
+@dataclass(frozen=True)
+class NodePool:
+    """What one pool offers."""
+
+    name: str
+    cpu_limit: int
+    """vCPU of all its nodes together. Memory is bounded with it, by 8 GiB per vCPU."""
+    max_node_cpu: int
+    """vCPU of its largest node. While nodes start, each counts as the largest that might come of
+    it, so with large ones a limit is used up by plans and scaling goes in small steps."""
+    spot: bool
+    tainted: bool
+    """Whether only pods that tolerate the pool's taint run on it."""
+    disruption: Mapping[str, Any]
+    grace: str
+    """How long a node that has to go waits for its pods, even for those not to be disrupted."""
+
+    def spec(self) -> dict[str, Any]:
+        """The spec of the NodePool."""
+        taint = {"key": NODE_ROLE_LABEL, "value": self.name, "effect": "NoSchedule"}
+        return {
+            "limits": {"cpu": str(self.cpu_limit)},
+            "disruption": self.disruption,
+            "template": {
+                "metadata": {"labels": {NODE_ROLE_LABEL: self.name}},
+                "spec": {
+                    "nodeClassRef": {
+                        "group": "karpenter.k8s.aws",
+                        "kind": "EC2NodeClass",
+                        "name": NODE_CLASS,
+                    },
+                    "requirements": self._requirements(),
+                    "taints": [taint] if self.tainted else [],
+                    "expireAfter": "336h",  # two weeks: no node misses patches for longer
+                    "terminationGracePeriod": self.grace,
+                },
+            },
+        }
+
+    def _requirements(self) -> list[dict[str, Any]]:
+        capacity = ["spot", "on-demand"] if self.spot else ["on-demand"]
+        instance = "karpenter.k8s.aws/instance"
+        return [
+            _require("kubernetes.io/arch", "In", "amd64"),
+            _require("kubernetes.io/os", "In", "linux"),
+            _require("karpenter.sh/capacity-type", "In", *capacity),
+            _require(f"{instance}-category", "In", "c", "m", "r"),
+            # From the fifth on all are Nitro, which prefix delegation and metadata options need.
+            _require(f"{instance}-generation", "Gt", "4"),
+            _require(f"{instance}-cpu", "Gt", "1"),
+            _require(f"{instance}-cpu", "Lt", str(self.max_node_cpu + 1)),
+        ]
+
+
+def node_pools(
+    *, platform_cpu_limit: int, evaluation_cpu_limit: int, max_node_cpu: int, spot: bool
+) -> tuple[NodePool, ...]:
+    """The pools of the cluster: one for what serves, one for evaluations."""
+    return (
+        NodePool(
+            "platform",
+            cpu_limit=platform_cpu_limit,
+            max_node_cpu=max_node_cpu,
+            spot=False,
+            tainted=False,
+            disruption={
+                "consolidationPolicy": "WhenEmptyOrUnderutilized",
+                "consolidateAfter": "2m",
+                "budgets": [
+                    {"nodes": "1", "reasons": ["Underutilized", "Drifted"]},
+                    {"nodes": "100%", "reasons": ["Empty"]},
+                ],
+            },
+            grace="1h",
+        ),
+        NodePool(
+            "evaluation",
+            cpu_limit=evaluation_cpu_limit,
+            max_node_cpu=max_node_cpu,
+            spot=spot,
+            tainted=True,
+            # Only empty nodes go: an evaluation that has begun isn't moved.
+            disruption={
+                "consolidationPolicy": "WhenEmpty",
+                "consolidateAfter": "30s",
+                "budgets": [
+                    {"nodes": "100%", "reasons": ["Empty"]},
+                    {"nodes": "20%", "reasons": ["Drifted"]},
+                ],
+            },
+            # No evaluation takes longer: SQS hides a submission for 12 hours at most.
+            grace="13h",
+        ),
+    )
+
+
+def node_class_spec(
+    *,
+    cluster_name: str,
+    instance_profile: pulumi.Input[str],
+    volume_key_arn: pulumi.Input[str],
+    image_version: str,
+) -> dict[str, Any]:
+    """The spec of the EC2NodeClass of all pools: private, encrypted, metadata for the node only."""
+    discovery = [{"tags": {DISCOVERY_TAG: cluster_name}}]
+    return {
+        "amiSelectorTerms": [{"alias": f"al2023@{image_version}"}],
+        "instanceProfile": instance_profile,
+        "subnetSelectorTerms": discovery,
+        "securityGroupSelectorTerms": discovery,
+        "associatePublicIPAddress": False,
+        "detailedMonitoring": True,
+        "kubelet": {"maxPods": MAX_PODS},
+        "metadataOptions": {
+            "httpEndpoint": "enabled",
+            "httpProtocolIPv6": "disabled",
+            "httpTokens": "required",
+            # A pod is one hop further away than the node: it can't take the node's role.
+            "httpPutResponseHopLimit": 1,
+        },
+        "blockDeviceMappings": [
+            {
+                "deviceName": "/dev/xvda",
+                "rootVolume": True,
+                "ebs": {
+                    "volumeType": "gp3",
+                    "volumeSize": VOLUME,
+                    "encrypted": True,
+                    "kmsKeyID": volume_key_arn,
+                    "deleteOnTermination": True,
+                },
+            }
+        ],
+    }
+
+
+def _require(key: str, operator: str, *values: str) -> dict[str, str | Sequence[str]]:
+    return {"key": key, "operator": operator, "values": list(values)}
