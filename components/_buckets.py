@@ -16,10 +16,12 @@ def private_bucket(
     key_arn: pulumi.Input[str] | None = None,
     expire_after_days: int | None = None,
     noncurrent_days: int = 30,
+    abort_uploads_after_days: int = ABORT_UPLOADS_AFTER_DAYS,
 ) -> aws.s3.Bucket:
     """A private bucket, encrypted with the key (or with S3's own: log targets allow no other).
 
-    `expire_after_days` deletes objects by age; superseded versions go after `noncurrent_days`.
+    `expire_after_days` deletes objects by age; superseded versions go after `noncurrent_days`, the
+    parts of unfinished uploads after `abort_uploads_after_days`.
     The settings are children of the bucket. Its policy is `bucket_policy`'s, since what the
     policy names is often made after the bucket.
     """
@@ -60,7 +62,9 @@ def private_bucket(
     aws.s3.BucketLifecycleConfiguration(
         name,
         bucket=bucket.id,
-        rules=lifecycle_rules(expire_after_days, noncurrent_days),  # type: ignore[arg-type]
+        rules=lifecycle_rules(  # type: ignore[arg-type]
+            expire_after_days, noncurrent_days, abort_uploads_after_days
+        ),
         opts=pulumi.ResourceOptions(parent=bucket, depends_on=[versioning]),
     )
     return bucket
@@ -92,7 +96,11 @@ def tls_only(bucket_arn: pulumi.Input[str]) -> Mapping[str, Any]:
     }
 
 
-def lifecycle_rules(expire_after_days: int | None, noncurrent_days: int) -> list[dict[str, Any]]:
+def lifecycle_rules(
+    expire_after_days: int | None,
+    noncurrent_days: int,
+    abort_uploads_after_days: int = ABORT_UPLOADS_AFTER_DAYS,
+) -> list[dict[str, Any]]:
     """Cleans up abandoned uploads and superseded versions, and objects by age if asked to."""
     rules: list[dict[str, Any]] = [
         {
@@ -100,7 +108,7 @@ def lifecycle_rules(expire_after_days: int | None, noncurrent_days: int) -> list
             "status": "Enabled",
             "filter": {},
             "abort_incomplete_multipart_upload": {
-                "days_after_initiation": ABORT_UPLOADS_AFTER_DAYS
+                "days_after_initiation": abort_uploads_after_days
             },
             "noncurrent_version_expiration": {"noncurrent_days": noncurrent_days},
         }

@@ -13,8 +13,11 @@ from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
 from ._tables import Tables, control_table, versions_table
 
-# S3's limit for one PUT. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-LARGEST_OBJECT_BYTES = 5 * 1024**3
+# 10,000 parts of what one PUT carries would be more; S3's own limit was this for long, and one
+# object of that size is beyond any imaging file.
+LARGEST_OBJECT_BYTES = 5 * 1024**4
+PARTS_DAYS = 8
+"""How long the parts of an unfinished upload stay: a day longer than they are awaited."""
 DEFAULT_QUOTA_BYTES = 1024**4
 SIGNATURE_MILLISECONDS = 300_000
 """How old a signature may be: the life of the URLs that the upload function signs."""
@@ -54,7 +57,7 @@ class UploadBucketArgs(TypedDict):
     allowed_origins: NotRequired[list[pulumi.Input[str]]]
     """Web origins whose pages may send and fetch bytes. Default: none."""
     max_object_bytes: NotRequired[int]
-    """Largest upload, in bytes. Default: 5 GiB, the most that one PUT carries."""
+    """Largest upload, in bytes. Default: 5 TiB; what isn't sent in parts ends at 5 GiB."""
     quota_bytes_per_user: NotRequired[int]
     """What one user may store, in bytes, all versions together. Default: 1 TiB."""
     function_platform: NotRequired[FunctionPlatform]
@@ -144,7 +147,9 @@ class UploadBucket(pulumi.ComponentResource):
         self, key: aws.kms.Key, retention: int, kept: pulumi.ResourceOptions
     ) -> aws.s3.Bucket:
         name = f"{self._name}-datasets"
-        bucket = private_bucket(name, key_arn=key.arn, opts=kept)
+        bucket = private_bucket(
+            name, key_arn=key.arn, abort_uploads_after_days=PARTS_DAYS, opts=kept
+        )
         bucket_policy(name, bucket, object_denials(bucket.arn, key.arn))
         log_access(f"{name}-logs", bucket, days=retention, opts=self._child)
         origins = self._args.get("allowed_origins", [])
@@ -186,7 +191,13 @@ class UploadBucket(pulumi.ComponentResource):
                 *read_and_remove(self._bucket.arn),
                 # Deleting a Binary removes all versions and delete markers of its keys.
                 allow(["s3:ListBucketVersions"], self._bucket.arn),
-                allow(["s3:PutObject"], objects(self._bucket.arn)),
+                allow(
+                    [
+                        *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+                        "s3:PutObject",
+                    ],
+                    objects(self._bucket.arn),
+                ),
                 allow(
                     [
                         *("dynamodb:ConditionCheckItem", "dynamodb:GetItem"),
@@ -255,7 +266,7 @@ def largest_object(args: UploadBucketArgs) -> int:
     """`max_object_bytes`, checked. ValueError for a size that no upload can have."""
     size = int(args.get("max_object_bytes", LARGEST_OBJECT_BYTES))
     if not 1 <= size <= LARGEST_OBJECT_BYTES:
-        raise ValueError(f"max_object_bytes: 1 to {LARGEST_OBJECT_BYTES}, one PUT; not {size}")
+        raise ValueError(f"max_object_bytes: 1 to {LARGEST_OBJECT_BYTES}; not {size}")
     return size
 
 

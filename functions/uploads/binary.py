@@ -22,7 +22,7 @@ from functions.shared.identity import Identity
 from functions.shared.resources import instant, new_id, parse, serialise, stamp
 from functions.shared.store import ActionRefused, Stale, Version
 from functions.shared.validation import validate
-from functions.uploads import bucket, datasets, quota, records, verification
+from functions.uploads import bucket, datasets, parts, quota, records, verification
 from functions.uploads.bucket import GetTicket, PutTicket
 from functions.uploads.file_names import content_disposition
 from functions.uploads.media_types import contradiction
@@ -42,14 +42,15 @@ def create(
     binary_id = new_id()
     version, upload = _draft(binary, declared, binary_id, 1, identity.subject)
     version, upload = _into_dataset(identity, binary, version, upload, base_url)
-    for _ in range(_TRIES):
-        try:
-            store.create(version, records.promise(upload))
-        except ActionRefused:
-            quota.make_room(upload.owner, upload.size)
-        else:
-            return _receive(version, upload, declared)
-    raise _busy()
+    with parts.begun(upload) as upload:
+        for _ in range(_TRIES):
+            try:
+                store.create(version, records.promise(upload))
+            except ActionRefused:
+                quota.make_room(upload.owner, upload.size)
+            else:
+                return _receive(version, upload, declared)
+        raise _busy()
 
 
 def update(
@@ -81,7 +82,8 @@ def update(
         version, upload = _draft(binary, declared, binary_id, current.version + 1, current.owner)
         version, upload = _into_dataset(identity, binary, version, upload, base_url)
         try:
-            store.append(version, records.promise(upload), revive=current.deleted)
+            with parts.begun(upload) as upload:
+                store.append(version, records.promise(upload), revive=current.deleted)
         except ActionRefused:
             quota.make_room(upload.owner, upload.size)
         except Stale:
@@ -178,6 +180,8 @@ def _draft(
     if declared.data is not None:
         size, sha256 = _inline(declared, declared.data)
     quota.require_size(size)
+    part_size = parts.size_of_parts(size, wanted=declared.multipart)
+    in_parts = part_size is not None
     now = instant()
     content = serialise(stamp(binary, binary_id, number, now))
     if len(content) > MAX_RESOURCE_BYTES:
@@ -197,13 +201,14 @@ def _draft(
         owner=owner,
         key=object_key("", binary_id, number),
         content_type=declared.content_type,
-        limit=quota.most_bytes(),
+        limit=quota.most_bytes(in_parts=in_parts),
         quota=quota.most_bytes_per_user(),
-        deadline=quota.deadline(size),
+        deadline=quota.deadline(size, in_parts=in_parts),
         updated=now,
         size=size,
         sha256=sha256,
         file_name=declared.file_name,
+        part_size=part_size,
         inline=declared.data is not None,
         counted=size or 0,
     )
@@ -213,6 +218,8 @@ def _draft(
 def _inline(declared: Declared, data: bytes) -> tuple[int, str]:
     """Size and SHA-256 of inline data; 422 when it isn't what is declared beside it."""
     size, sha256 = len(data), base64.b64encode(hashlib.sha256(data).digest()).decode()
+    if declared.multipart:
+        raise _contradicts("data and multipart exclude each other")
     if declared.size not in (None, size) or declared.sha256 not in (None, sha256):
         raise _contradicts("data has another size or SHA-256 than declared")
     if problem := contradiction(declared.content_type, data):
@@ -235,7 +242,12 @@ def _into_dataset(
 def _receive(
     version: Version, upload: Upload, declared: Declared
 ) -> tuple[Version, Upload, PutTicket | None]:
-    """Makes the URL for the bytes. Inline ones are stored and verified as all others, at once."""
+    """Makes the URL for the bytes; parts get theirs later.
+
+    Inline bytes are stored and verified as all others, at once.
+    """
+    if upload.part_size is not None:
+        return version, upload, None
     if declared.data is None:
         put = bucket.presign_put(upload.key, upload.content_type, upload.size, upload.sha256)
         return version, upload, put
@@ -267,6 +279,9 @@ def _remove_bytes(binary_id: str) -> None:
             if records.change(current, "deleted") is not None:
                 break
             current = records.get(binary_id, upload.version)
+    for upload in uploads:
+        if upload.upload_id:
+            bucket.abort_parts(upload.key, upload.upload_id)
     for folder in {upload.key.rpartition("/")[0] for upload in uploads}:
         bucket.erase(f"{folder}/")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,12 @@ URL_SECONDS = 300
 
 _CHUNK = 1024 * 1024
 _PAGE = 1000
+_PARTS_CHANGED = frozenset(
+    {
+        *("BadDigest", "ConditionalRequestConflict", "InvalidPart", "InvalidRequest"),
+        *("NoSuchUpload", "PreconditionFailed"),
+    }
+)
 _CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA1")
 
 
@@ -53,7 +59,19 @@ class StoredObject:
     content_type: str
     etag: str
     sha256: str | None
+    composite: str | None
+    """Of an object in parts: the SHA-256 of the parts' digests, and their count."""
     checksum: str | None
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """A part of an object that isn't joined yet."""
+
+    number: int
+    size: int
+    etag: str
+    sha256: str
 
 
 @cache
@@ -116,6 +134,80 @@ def put(key: str, content: bytes, content_type: str, sha256: str) -> str | None:
     return answer.get("VersionId")
 
 
+def begin_parts(key: str, content_type: str) -> str:
+    """Opens an object in parts, each of which must come with its SHA-256; S3's id of it."""
+    answer = s3().create_multipart_upload(
+        Bucket=_bucket(),
+        Key=key,
+        ContentType=content_type,
+        ChecksumAlgorithm="SHA256",
+        ChecksumType="COMPOSITE",
+    )
+    return answer["UploadId"]
+
+
+def presign_part(key: str, upload_id: str, number: int, size: int, sha256: str) -> PutTicket:
+    """A URL that writes one part: these bytes, at this place, and nothing else."""
+    parameters = {
+        "UploadId": upload_id,
+        "PartNumber": number,
+        "ContentLength": size,
+        "ChecksumSHA256": sha256,
+    }
+    headers = {"Content-Length": str(size), "x-amz-checksum-sha256": sha256}
+    expires = _expiry()
+    return PutTicket(_presign("upload_part", key, parameters), headers, expires)
+
+
+def list_parts(key: str, upload_id: str) -> list[StoredPart] | None:
+    """The parts that have arrived, by number; None when S3 has no such upload (any more)."""
+    pages = s3().get_paginator("list_parts").paginate(Bucket=_bucket(), Key=key, UploadId=upload_id)
+    try:
+        return [
+            StoredPart(part["PartNumber"], part["Size"], part["ETag"], part["ChecksumSHA256"])
+            for page in pages
+            for part in page.get("Parts", ())
+        ]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchUpload":
+            return None
+        raise
+
+
+def complete_parts(
+    key: str, upload_id: str, parts: Sequence[StoredPart], composite: str, *, size: int
+) -> bool:
+    """Joins the parts under a key that doesn't exist yet; False when they are no longer these."""
+    listed = [
+        {"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.sha256}
+        for part in parts
+    ]
+    try:
+        s3().complete_multipart_upload(
+            Bucket=_bucket(),
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": listed},
+            ChecksumSHA256=composite,
+            MpuObjectSize=size,
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _PARTS_CHANGED:
+            return False
+        raise
+    return True
+
+
+def abort_parts(key: str, upload_id: str) -> None:
+    """Removes the parts of an object that isn't joined; nothing happens when there are none."""
+    try:
+        s3().abort_multipart_upload(Bucket=_bucket(), Key=key, UploadId=upload_id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchUpload":
+            raise
+
+
 def head(key: str, s3_version: str | None) -> StoredObject | None:
     """What S3 keeps of an object version; None when there is none."""
     try:
@@ -124,6 +216,8 @@ def head(key: str, s3_version: str | None) -> StoredObject | None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return None
         raise
+    sha256 = answer.get("ChecksumSHA256")
+    composite = sha256 if sha256 and "-" in sha256 else None
     checksums = (
         f"{algorithm}:{answer[f'Checksum{algorithm}']}"
         for algorithm in _CHECKSUMS
@@ -134,8 +228,9 @@ def head(key: str, s3_version: str | None) -> StoredObject | None:
         content_type=answer.get("ContentType", ""),
         etag=answer["ETag"],
         # A composite ("digest of digests-parts") isn't the digest of the object.
-        sha256=None if "-" in answer.get("ChecksumSHA256", "-") else answer["ChecksumSHA256"],
-        checksum=next(checksums, None),
+        sha256=None if composite else sha256,
+        composite=composite,
+        checksum=f"SHA256:{composite}" if composite else next(checksums, None),
     )
 
 

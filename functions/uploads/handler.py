@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Concatenate
 
 from functions.shared import headers
-from functions.shared.access import require
+from functions.shared.access import Operation, require
 from functions.shared.errors import FhirError
 from functions.shared.http import Request, Response, fhir, negotiate, resource_of, respond
 from functions.shared.identity import Identity, authenticate
 from functions.shared.log import configure
 from functions.shared.resources import serialise
 from functions.shared.store import Version, dynamodb
-from functions.uploads import binary, bucket, members
+from functions.uploads import binary, bucket, members, parts
 from functions.uploads.bucket import PutTicket
 from functions.uploads.state import Upload
 
@@ -89,46 +89,84 @@ def _delete(request: Request, identity: Identity, binary_id: str) -> Response:
 
 def _upload_status(request: Request, identity: Identity, binary_id: str) -> Response:
     """The newest version's upload as plain JSON; `received` lists what has arrived."""
-    require(identity, "read", "Binary")
+    return _status(200, _upload(identity, "read", binary_id))
+
+
+def _upload_parts(request: Request, identity: Identity, binary_id: str) -> Response:
+    """URLs for parts of the newest version's upload."""
+    upload = _upload(identity, "update", binary_id)
+    tickets = parts.tickets(upload, resource_of(request))
+    answer = {
+        "version": str(upload.version),
+        "parts": [
+            {"number": number, "url": put.url, "headers": put.headers} for number, put in tickets
+        ],
+        "expires": min(put.expires for _, put in tickets),
+    }
+    return _json(200, answer)
+
+
+def _complete(request: Request, identity: Identity, binary_id: str) -> Response:
+    """Joins the parts; the answer tells the state, as verification comes afterwards."""
+    upload = _upload(identity, "update", binary_id)
+    parts.complete(upload)
+    return _status(202, upload)
+
+
+def _abort(request: Request, identity: Identity, binary_id: str) -> Response:
+    parts.abort(_upload(identity, "update", binary_id))
+    return Response(204)
+
+
+def _upload(identity: Identity, operation: Operation, binary_id: str) -> Upload:
+    """The newest version's upload, for one of the operations on it."""
+    require(identity, operation, "Binary")
     version, uploads = binary.read(identity, binary_id)
     upload = _of(version, uploads)
     if upload is None:
         raise FhirError(404, "not-found", "This Binary has no upload.")
+    return upload
+
+
+def _status(status: int, upload: Upload) -> Response:
     arrived = upload.received
-    status = {
+    received = [
+        {"number": part.number, "size": part.size, "sha256": part.sha256}
+        for part in parts.received(upload)
+    ]
+    if arrived and not received:
+        received = [_present({"number": 1, "size": arrived.size, "sha256": arrived.sha256})]
+    answer = {
         "status": upload.status,
-        "version": str(version.version),
+        "version": str(upload.version),
         "contentType": upload.content_type,
         "reason": upload.reason,
         "size": upload.size,
         "sha256": upload.sha256,
-        "received": [
-            _present(
-                {
-                    "number": 1,
-                    "size": arrived.size,
-                    "sha256": arrived.sha256,
-                    "checksum": arrived.checksum,
-                }
-            )
-        ]
-        if arrived
-        else [],
+        "checksum": arrived.checksum if arrived else None,
+        "partSize": upload.part_size,
+        "received": received,
     }
-    return Response(200, serialise(_present(status)), {"Content-Type": "application/json"})
+    return _json(status, _present(answer))
+
+
+def _json(status: int, answer: Mapping[str, Any]) -> Response:
+    return Response(status, serialise(answer), {"Content-Type": "application/json"})
 
 
 def _written(
     status: int, request: Request, version: Version, upload: Upload, put: PutTicket | None
 ) -> Response:
-    if put is None:
+    if put is None and upload.part_size is None:
         return _answer(request, version, [upload], status, written=True)
     strict = _strict(request)
-    answer = _described(upload) | {
-        "presignedPutUrl": put.url,
-        "uploadHeaders": put.headers,
-        "expires": put.expires,
-    }
+    answer = _described(upload)
+    if put is not None:
+        answer |= {
+            "presignedPutUrl": put.url,
+            "uploadHeaders": put.headers,
+            "expires": put.expires,
+        }
     resource = members.put(binary.body(version), answer, strict=strict)
     return fhir(status, resource, _headers(request, version, status))
 
@@ -174,7 +212,11 @@ def _described(upload: Upload) -> dict[str, Any]:
         "uploadStatus": upload.status,
         "reason": upload.reason,
         "size": known.size,
-        "sha256": known.sha256,
+        # Of a large file in parts the whole SHA-256 stays its owner's word.
+        "sha256": known.sha256 or upload.sha256,
+        "checksum": upload.received.checksum if upload.received else None,
+        "multipart": True if upload.part_size else None,
+        "partSize": upload.part_size,
         "fileName": upload.file_name,
     }
 
@@ -231,4 +273,7 @@ _ROUTES: Mapping[str, Mapping[str, _Answer]] = {
     f"/Binary/{_ID}": {"GET": _read, "PUT": _update, "DELETE": _delete},
     rf"/Binary/{_ID}/_history/([1-9][0-9]{{0,14}})": {"GET": _vread},
     rf"/Binary/{_ID}/\$upload-status": {"GET": _upload_status},
+    rf"/Binary/{_ID}/\$upload-parts": {"POST": _upload_parts},
+    rf"/Binary/{_ID}/\$complete": {"POST": _complete},
+    rf"/Binary/{_ID}/\$abort": {"POST": _abort},
 }

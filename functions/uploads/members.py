@@ -29,6 +29,9 @@ _VALUE = {
     "size": "valueDecimal",
     "sha256": "valueBase64Binary",
     "fileName": "valueString",
+    "multipart": "valueBoolean",
+    "partSize": "valuePositiveInt",
+    "checksum": "valueString",
     "uploadStatus": "valueCode",
     "reason": "valueString",
     "presignedPutUrl": "valueUrl",
@@ -48,6 +51,8 @@ class Declared:
     sha256: str | None
     file_name: str | None
     data: bytes | None
+    multipart: bool = False
+    """Wants to send the bytes in parts whatever their size."""
 
 
 def take(resource: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Declared]:
@@ -70,6 +75,7 @@ def take(resource: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Dec
         sha256=_sha256(found.get("sha256")),
         file_name=_file_name(found.get("fileName")),
         data=_data(binary.pop("data")) if "data" in binary else None,
+        multipart=_multipart(found.get("multipart")),
     )
 
 
@@ -93,6 +99,14 @@ def put(binary: dict[str, Any], members: Mapping[str, Any], *, strict: bool) -> 
     ]
     meta = binary.get("meta", {})
     return binary | {"meta": {**meta, "extension": [*meta.get("extension", ()), *extensions]}}
+
+
+def sha256_of(value: object) -> str | None:
+    """The value, if it is the base64 form of a SHA-256."""
+    digest = _base64(value)
+    if digest is None or len(digest) != 32 or base64.b64encode(digest).decode() != value:
+        return None
+    return value if isinstance(value, str) else None
 
 
 def _without_extensions(meta: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,10 +148,16 @@ def _size(value: object) -> int | None:
 def _sha256(value: object) -> str | None:
     if value is None:
         return None
-    digest = _base64(value)
-    if digest is None or len(digest) != 32 or base64.b64encode(digest).decode() != value:
+    sha256 = sha256_of(value)
+    if sha256 is None:
         raise _invalid("value", "sha256", "sha256 is the base64 form (not hex) of 32 bytes.")
-    return value if isinstance(value, str) else None
+    return sha256
+
+
+def _multipart(value: object) -> bool:
+    if not isinstance(value, bool | None):
+        raise _invalid("value", "multipart", "multipart is true or false.")
+    return bool(value)
 
 
 def _file_name(value: object) -> str | None:

@@ -12,14 +12,18 @@ from functions.uploads import bucket, records, verification
 SINGLE_PUT_BYTES = 5 * 1024**3
 """S3's limit for one PUT (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
 
+PARTS_SECONDS = 7 * 24 * 3600
+"""Time for an upload in parts: the bucket keeps unjoined parts a day longer."""
+
 _SLOWEST_BYTES_PER_SECOND = 512 * 1024
 _SHORTEST_TRANSFER_SECONDS = 900
 _ENDED_AT_ONCE = 100  # abandoned uploads that one request ends: it has 29 seconds
 
 
-def most_bytes() -> int:
-    """Most bytes of one object."""
-    return min(int(os.environ["MAX_OBJECT_BYTES"]), SINGLE_PUT_BYTES)
+def most_bytes(*, in_parts: bool) -> int:
+    """Most bytes of one object, sent in parts or in one PUT."""
+    most = int(os.environ["MAX_OBJECT_BYTES"])
+    return most if in_parts else min(most, SINGLE_PUT_BYTES)
 
 
 def most_bytes_per_user() -> int:
@@ -27,22 +31,26 @@ def most_bytes_per_user() -> int:
     return int(os.environ["QUOTA_BYTES_PER_USER"])
 
 
-def deadline(size: int | None) -> int:
+def deadline(size: int | None, *, in_parts: bool) -> int:
     """Epoch seconds until when an upload is awaited.
 
-    A PUT begins while its URL lives and may then take as long as a slow line needs.
+    A PUT begins while its URL lives and may then take as long as a slow line needs. Parts may wait:
+    their owner closes the laptop and goes on another day.
     """
-    transfer = (most_bytes() if size is None else size) // _SLOWEST_BYTES_PER_SECOND
+    if in_parts:
+        return int(time.time()) + PARTS_SECONDS
+    transfer = (most_bytes(in_parts=False) if size is None else size) // _SLOWEST_BYTES_PER_SECOND
     return int(time.time()) + bucket.URL_SECONDS + max(transfer, _SHORTEST_TRANSFER_SECONDS)
 
 
 def require_size(size: int | None) -> None:
     """413 for a declared size that no upload may have."""
-    if size is not None and size > most_bytes():
+    most = most_bytes(in_parts=True)
+    if size is not None and size > most:
         raise FhirError(
             413,
             "too-long",
-            f"A file has at most {most_bytes()} bytes; {size} were declared.",
+            f"A file has at most {most} bytes; {size} were declared.",
             expression=["Binary.size"],
         )
 

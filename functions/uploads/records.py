@@ -3,6 +3,7 @@
 Items (contract of the control table; all writes that touch two of them are one transaction):
 
     upload#{binary id}   0000000001                          the upload of version 1
+    parts#{binary id}    0000000001                          SHA-256 of its parts, one after another
     quota#{owner}        bytes                               used: sum of their `counted`
     quota#{owner}        pending#{deadline}#{id}#{version}   an upload whose bytes are still awaited
 
@@ -75,6 +76,18 @@ def promise(upload: Upload) -> list[dict[str, Any]]:
         {"Put": {"TableName": _table(), "Item": _waiting_key(upload)}},
         _count(upload, upload.counted, room_for=max(upload.counted, 1)),
     ]
+
+
+def keep_digests(upload: Upload, digests: bytes) -> None:
+    """Notes the SHA-256 of every part, 32 bytes each: with 10,000 parts too many for the record."""
+    item = _parts_key(upload) | {"digests": {"B": digests}}
+    dynamodb().put_item(TableName=_table(), Item=item)
+
+
+def digests(upload: Upload) -> bytes | None:
+    """What `keep_digests` noted, consistently read."""
+    answer = dynamodb().get_item(TableName=_table(), Key=_parts_key(upload), ConsistentRead=True)
+    return answer["Item"]["digests"]["B"] if "Item" in answer else None
 
 
 def used(owner: str) -> int:
@@ -207,6 +220,10 @@ def _table() -> str:
 
 def _sort_key(version: int) -> str:
     return f"{version:010d}"
+
+
+def _parts_key(upload: Upload) -> dict[str, Any]:
+    return {"pk": {"S": f"parts#{upload.binary_id}"}, "sk": {"S": _sort_key(upload.version)}}
 
 
 def _waiting_key(upload: Upload) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class Received:
     sha256: str | None = None
     """Base64, checked by S3 or computed here; None for large objects without a declared one."""
     checksum: str | None = None
-    """S3's own checksum as `ALGORITHM:base64` where it keeps another one than SHA-256."""
+    """S3's own checksum as `ALGORITHM:value` where it keeps another one than the whole SHA-256: for
+    a file in parts `SHA256:composite-count`."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Upload:
     sha256: str | None = None
     """Declared SHA-256, base64, if any."""
     file_name: str | None = None
+    part_size: int | None = None
+    """Bytes of each part but the last, for an upload in parts."""
+    upload_id: str | None = None
+    """S3's id of the upload in parts."""
     inline: bool = False
     """Sent inside the resource, and answered so."""
     counted: int = 0

@@ -21,6 +21,9 @@ MAX_HASHED_BYTES = 256 * 1024**2
 S3's own checksum is recorded instead."""
 
 
+_NOTHING_CAME = "no bytes arrived in time"
+
+
 class _Mismatch(Exception):
     """The bytes aren't what was declared; the message is the reason that the owner reads."""
 
@@ -49,7 +52,15 @@ def expire(upload: Upload) -> Upload:
     """Ends an overdue upload. Bytes that did arrive are left alone: their report is under way."""
     if upload.status != "pending" or bucket.head(upload.key, None) is not None:
         return upload
-    return records.change(upload, "expired", reason="no bytes arrived in time") or _again(upload)
+    return end(upload, "not all bytes arrived in time" if upload.upload_id else _NOTHING_CAME)
+
+
+def end(upload: Upload, reason: str) -> Upload:
+    """Ends an upload that is awaited: first its record, so that nothing is joined any more."""
+    ended = records.change(upload, "expired", reason=reason) or _again(upload)
+    if ended.status == "expired" and ended.upload_id:
+        bucket.abort_parts(ended.key, ended.upload_id)
+    return ended
 
 
 def _registered(key: str) -> Upload | None:
@@ -89,8 +100,10 @@ def _examine(upload: Upload) -> Received:
         raise _Mismatch(f"{stored.size} bytes arrived, at most {upload.limit} are allowed")
     if stored.content_type != upload.content_type:
         raise _Mismatch("the bytes arrived under another content type than declared")
+    if upload.part_size is not None and not _is_joined(upload, stored):
+        raise _Mismatch("the bytes aren't the parts that were joined")
     head, sha256 = _content(upload, stored)
-    if upload.sha256 is not None and sha256 != upload.sha256:
+    if upload.sha256 is not None and sha256 not in (upload.sha256, None):
         raise _Mismatch("the SHA-256 of the bytes isn't the declared one")
     if problem := contradiction(upload.content_type, head):
         raise _Mismatch(problem)
@@ -100,16 +113,32 @@ def _examine(upload: Upload) -> Received:
 def _content(upload: Upload, stored: bucket.StoredObject) -> tuple[bytes, str | None]:
     """The first bytes, and the SHA-256 as S3 verified it or as the bytes are hashed here.
 
-    A declared SHA-256 is always compared with a real one, whatever the size.
+    A declared SHA-256 is always compared with a real one, whatever the size. The exception is a
+    file in parts: S3 has verified each of them, so a large one isn't read again, and what its owner
+    declared of the whole stays a declaration.
     """
     if stored.size == 0:
         return b"", _encoded(hashlib.sha256())
-    hashed_here = stored.sha256 is None and (
-        upload.sha256 is not None or stored.size <= MAX_HASHED_BYTES
-    )
+    small, declared = stored.size <= MAX_HASHED_BYTES, upload.sha256 is not None
+    in_parts = upload.part_size is not None
+    hashed_here = stored.sha256 is None and (small and declared if in_parts else small or declared)
     if hashed_here:
         return _hashed(bucket.stream(upload.key, upload.s3_version))
     return bucket.first_bytes(upload.key, upload.s3_version, HEAD_BYTES), stored.sha256
+
+
+def _is_joined(upload: Upload, stored: bucket.StoredObject) -> bool:
+    """Whether S3 says of the object what $complete noted of its parts."""
+    digests = records.digests(upload)
+    return digests is not None and stored.composite == composite(digests)
+
+
+def composite(digests: bytes) -> str:
+    """S3's checksum of a file in parts: the SHA-256 of the parts' digests, and their count.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+    """
+    return f"{_encoded(hashlib.sha256(digests))}-{len(digests) // 32}"
 
 
 def _hashed(chunks: Iterator[bytes]) -> tuple[bytes, str]:

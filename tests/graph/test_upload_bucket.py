@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from components.upload_bucket import LARGEST_OBJECT_BYTES, PREFIXES, UploadBucket, UploadBucketArgs
+from components.upload_bucket import (
+    LARGEST_OBJECT_BYTES,
+    PARTS_DAYS,
+    PREFIXES,
+    UploadBucket,
+    UploadBucketArgs,
+)
 from functions.uploads.bucket import URL_SECONDS
-from functions.uploads.quota import SINGLE_PUT_BYTES
+from functions.uploads.quota import PARTS_SECONDS
 from functions.uploads.state import object_key
 from tests.graph.strict import ACCOUNT, Graph, Registration, evaluate
 
@@ -102,6 +108,14 @@ def test_policy_of_the_bucket(graph: Graph) -> None:
     }
 
 
+def test_parts_stay_as_long_as_they_are_awaited(graph: Graph) -> None:
+    kind = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    [rule] = graph.one(kind, "uploads-datasets").inputs["rules"]
+    days = rule["abortIncompleteMultipartUpload"]["daysAfterInitiation"]
+    # S3 counts whole days, from the midnight after the start.
+    assert days == PARTS_DAYS == PARTS_SECONDS / 86_400 + 1
+
+
 def test_objects_are_encrypted_with_the_key(graph: Graph) -> None:
     kind = "BucketServerSideEncryptionConfiguration"
     [rule] = graph.one(f"aws:s3/{kind[0].lower()}{kind[1:]}:{kind}", "uploads-datasets").inputs[
@@ -141,7 +155,7 @@ def test_environment(graph: Graph, full: Graph) -> None:
         "MAX_OBJECT_BYTES": "1000",
         "QUOTA_BYTES_PER_USER": "5000",
     }
-    assert environment(graph, "api")["MAX_OBJECT_BYTES"] == str(SINGLE_PUT_BYTES)
+    assert environment(graph, "api")["MAX_OBJECT_BYTES"] == str(LARGEST_OBJECT_BYTES)
     assert environment(full, "completion") == {
         "CONTROL_TABLE_NAME": "control",
         "BUCKET_NAME": "uploads-datasets-bucket",
@@ -150,7 +164,7 @@ def test_environment(graph: Graph, full: Graph) -> None:
 
 @pytest.mark.parametrize("size", [0, LARGEST_OBJECT_BYTES + 1])
 def test_impossible_size_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match="max_object_bytes: 1 to 5368709120"):
+    with pytest.raises(ValueError, match=f"max_object_bytes: 1 to {LARGEST_OBJECT_BYTES}"):
         build({**MINIMAL, "max_object_bytes": size})
 
 
@@ -171,9 +185,10 @@ def test_functions_reach_what_they_need_and_no_more(graph: Graph) -> None:
     arn = graph.registered_outputs[graph.one("ai4h:index:UploadBucket").urn]["bucket_arn"]
     read = {"s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:DeleteObjectVersion"}
     uploads = [f"{arn}/{prefix}/*" for prefix in PREFIXES]
+    send = {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"}
     assert allowed(graph, "api", "s3") == {
         arn: {"s3:ListBucket", "s3:ListBucketVersions"},
-        **{key: {*read, "s3:PutObject"} for key in uploads},
+        **dict.fromkeys(uploads, read | send),
     }
     assert allowed(graph, "completion", "s3") == {
         arn: {"s3:ListBucket"},

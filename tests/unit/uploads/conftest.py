@@ -138,7 +138,11 @@ def front(aws: Any) -> S3Front:
 
     credentials = boto3.Session().get_credentials()
     assert credentials is not None
-    return S3Front(aws, BUCKET, {credentials.access_key: credentials.secret_key})
+    from functions.uploads import bucket
+
+    front = S3Front(aws, BUCKET, {credentials.access_key: credentials.secret_key})
+    front.watch(bucket.s3())
+    return front
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from botocore.exceptions import ClientError
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -32,6 +34,12 @@ class S3Front:
 
     def __init__(self, client: Any, bucket: str, secrets: Mapping[str, str]) -> None:
         self.client, self.bucket, self.secrets = client, bucket, secrets
+        self.checksums: dict[tuple[str, int], str] = {}
+        """Of each part: by S3's id of the upload, and number."""
+        self.composites: dict[str, str] = {}
+        """Checksums of joined objects without and with the number of parts."""
+        self.joined: dict[str, Mapping[str, Any]] = {}
+        """S3's event for each object joined from parts, by key."""
 
     def put(
         self,
@@ -54,6 +62,9 @@ class S3Front:
         checksum = sent.get("x-amz-checksum-sha256")
         if checksum and checksum != base64.b64encode(hashlib.sha256(body).digest()).decode():
             return Answer(400, "XAmzContentChecksumMismatch")
+        query = dict(parse_qsl(urlsplit(url).query))
+        if "uploadId" in query:
+            return self._put_part(key, query["uploadId"], int(query["partNumber"]), body, checksum)
         if sent.get("if-none-match") == "*" and self._exists(key):
             return Answer(412, "PreconditionFailed")
         stored = self.client.put_object(
@@ -135,6 +146,59 @@ class S3Front:
             return Answer(403, "SignatureDoesNotMatch")
         return None
 
+    def watch(self, client: Any) -> None:
+        """Gives another client of the bucket what S3 does for parts and moto leaves out."""
+        events = client.meta.events
+        events.register("after-call.s3.ListParts", self._add_checksums)
+        events.register("provide-client-params.s3.CompleteMultipartUpload", self._check_join)
+        events.register("after-call.s3.CompleteMultipartUpload", self._report_join)
+        events.register("after-call.s3.HeadObject", self._show_composite)
+
+    def _add_checksums(self, parsed: dict[str, Any], **_: Any) -> None:
+        for part in parsed.get("Parts", ()):
+            part["ChecksumSHA256"] = self.checksums[parsed["UploadId"], part["PartNumber"]]
+
+    def _check_join(self, params: dict[str, Any], **_: Any) -> None:
+        """S3 refuses parts with other checksums, another composite and another size."""
+        upload, numbers = params["UploadId"], []
+        for part in params["MultipartUpload"]["Parts"]:
+            numbers.append(part["PartNumber"])
+            if part["ChecksumSHA256"] != self.checksums.get((upload, part["PartNumber"])):
+                raise _client_error("InvalidPart")
+        digests = b"".join(base64.b64decode(self.checksums[upload, n]) for n in numbers)
+        composite = base64.b64encode(hashlib.sha256(digests).digest()).decode()
+        self.composites[composite] = f"{composite}-{len(numbers)}"
+        if params["ChecksumSHA256"] != self.composites[composite]:
+            raise _client_error("BadDigest")
+        stored = self.client.list_parts(Bucket=self.bucket, Key=params["Key"], UploadId=upload).get(
+            "Parts", ()
+        )
+        if params["MpuObjectSize"] != sum(part["Size"] for part in stored):
+            raise _client_error("InvalidRequest")
+
+    def _show_composite(self, parsed: dict[str, Any], **_: Any) -> None:
+        known = self.composites.get(parsed.get("ChecksumSHA256", ""))
+        parsed |= {"ChecksumSHA256": known} if known else {}
+
+    def _report_join(self, parsed: dict[str, Any], **_: Any) -> None:
+        if "Key" in parsed:
+            key = parsed["Key"]
+            self.joined[key] = created(self.bucket, key, parsed.get("VersionId"), 0)
+
+    def _put_part(
+        self, key: str, upload_id: str, number: int, body: bytes, checksum: str | None
+    ) -> Answer:
+        if not checksum:
+            return Answer(400, "InvalidRequest")
+        try:
+            self.client.upload_part(
+                Bucket=self.bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+            )
+        except KeyError:  # moto knows no upload of this id (any more)
+            return Answer(404, "NoSuchUpload")
+        self.checksums[upload_id, number] = checksum
+        return Answer(200)
+
     def key_of(self, url: str) -> str:
         """Virtual-hosted addresses: the whole path is the key."""
         return unquote(urlsplit(url).path[1:])
@@ -161,6 +225,10 @@ def created(bucket: str, key: str, version_id: str | None, size: int) -> dict[st
         "s3": {"bucket": {"name": bucket}, "object": stored},
     }
     return {"Records": [record]}
+
+
+def _client_error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}}, "CompleteMultipartUpload")
 
 
 def _encode(text: str) -> str:
