@@ -57,6 +57,17 @@ def send(url: str, headers: Mapping[str, str], body: bytes, *, method: str = "PU
         connection.close()
 
 
+def torn(url: str, headers: Mapping[str, str], begun: bytes) -> None:
+    """A request whose line breaks when these first bytes of its body are sent."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection.putrequest("PUT", f"{parts.path}?{parts.query}", skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(begun)
+    connection.close()
+
+
 def settled(api: Any, binary_id: str) -> dict[str, Any]:
     """The Binary once its newest upload is decided."""
     deadline = time.monotonic() + DEADLINE_SECONDS
