@@ -318,12 +318,14 @@ class Gateway(pulumi.ComponentResource):
             },
             opts=self._child,
         )
+        # Among its outputs is the key's value, which the SDK doesn't take for secret here.
+        membership = pulumi.ResourceOptions(parent=self, additional_secret_outputs=["value"])
         for label, key in keys.items():
             aws.apigateway.UsagePlanKey(
                 f"{self._name}-key-{label}",
                 usage_plan_id=plan.id,
                 key_id=key.id,
                 key_type="API_KEY",
-                opts=self._child,
+                opts=membership,
             )
         return plan
