@@ -21,15 +21,23 @@ class Contents:
 
     def keep(self, content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()
-        path = self._folder / digest
-        if not path.exists():
-            temporary = path.with_suffix(f".{id(content)}")
-            temporary.write_bytes(content)
-            temporary.replace(path)
+        if not (self._folder / digest).exists():
+            self._write(digest, content)
         return digest
+
+    def keep_as(self, digest: str, value: pulumi.Asset | pulumi.Archive) -> None:
+        """Keeps it under a digest that the engine has made of its content."""
+        if not (self._folder / digest).exists():
+            self._write(digest, _zip(value) if isinstance(value, pulumi.Archive) else _bytes(value))
 
     def read(self, digest: str) -> bytes:
         return (self._folder / digest).read_bytes()
+
+    def _write(self, digest: str, content: bytes) -> None:
+        path = self._folder / digest
+        temporary = path.with_suffix(f".{id(content)}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
 
     def clean(self, used: set[str]) -> None:
         """Removes what no resource uses any more."""

@@ -101,7 +101,7 @@ class Deployment:
             differences = changed(known.inputs, inputs)
             if not differences and not handler.anew_at_start:
                 return known, "reused"
-            if handler.replaces(differences):
+            if handler.anew_at_start or handler.replaces(differences):
                 identity, outputs = self._replace(aws, handler, known, inputs)
                 action = "replaced" if differences else "reused"
             else:

@@ -6,6 +6,7 @@ distribution's domain name goes on. They are derived from the URN: the same at e
 
 import hashlib
 import importlib
+import threading
 import typing
 from typing import Any
 
@@ -34,6 +35,9 @@ ID_PREFIXES = {"Vpc": "vpc", "Subnet": "subnet", "SecurityGroup": "sg", "RouteTa
                "InternetGateway": "igw", "NatGateway": "nat", "Eip": "eipalloc",
                "VpcEndpoint": "vpce", "FlowLog": "fl", "LaunchTemplate": "lt"}  # fmt: skip
 DEEPEST = 4
+
+# The SDK's modules import each other lazily: another thread would see them half done.
+_importing = threading.Lock()
 
 
 def reason(type_: str) -> str:
@@ -67,9 +71,10 @@ def _required_outputs(type_: str) -> dict[str, Any]:
     information = getattr(found, "mod_info", None)
     if information is None:
         return {}
-    owner = importlib.import_module(information["fqn"])
-    resource = getattr(owner, information["classes"][type_])
-    return _required(resource)
+    with _importing:
+        owner = importlib.import_module(information["fqn"])
+        resource = getattr(owner, information["classes"][type_])
+        return _required(resource)
 
 
 def _required(owner: type) -> dict[str, Any]:
@@ -122,6 +127,6 @@ def _text(output: str, places: dict[str, str]) -> str:
         return places["region"]
     if lower.endswith(("domainname", "dnsname", "endpoint", "hostname")):
         return "{id}.{service}.invalid".format(**places)
-    if lower.endswith(("name", "id")):
+    if lower.endswith(("name", "id", "bucket")):
         return places["id"]
     return ""

@@ -187,11 +187,13 @@ def _start(settings: Settings, name: str, launch: Callable[[int], Process]) -> t
     return launch(port), port
 
 
-def await_ready(server: AnyServer, relaunch: Callable[[], AnyServer], seconds: float) -> None:
-    """Waits until the server answers; starts it anew when its port was taken meanwhile."""
+def await_ready(server: AnyServer, relaunch: Callable[[], AnyServer], seconds: float) -> AnyServer:
+    """Waits until the server answers; starts it anew when its port was taken meanwhile.
+
+    Returns the one that runs."""
     for _ in range(ATTEMPTS):
         if server.process.await_ready(server.ready, seconds):
-            return
+            return server
         if "in use" not in server.process.last_lines(60):
             break
         server = relaunch()

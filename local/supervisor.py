@@ -66,7 +66,7 @@ class Platform:
         self._save(aws)
         if self._edge:
             self._edge.start(Origins(clients, resources))
-        self.stack = _stack(aws, search, clients, resources, outputs, people)
+        self.stack = description(aws, search, clients, resources, outputs, people)
         write_json(self._state.stack, self.stack)
         write_json(self._state.report, report(events))
         self.ready_seconds = time.monotonic() - started
@@ -205,7 +205,7 @@ def report(events: list[Event]) -> dict[str, Any]:
     }
 
 
-def _stack(
+def description(
     aws: Aws,
     search: Search,
     clients: Clients,
@@ -213,7 +213,7 @@ def _stack(
     outputs: dict[str, Any],
     people: users.Users,
 ) -> dict[str, Any]:
-    """What tools and tests need to know: `stack.json`."""
+    """What tools and tests need to know: the content of `stack.json`."""
     (api,), (stage,) = resources.of_type(REST_API), resources.of_type(STAGE)
     return {
         "region": clients.region,

@@ -114,6 +114,8 @@ class Handler:
     """Replaced by deleting the old one first, because both would have one name or place."""
     anew_at_start = False
     """Made anew at every start, even when nothing changed."""
+    described: tuple[str, ...] = ()
+    """Inputs that `read` learns from AWS by the id alone, for an import."""
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         """Id and outputs; outputs that are inputs too may be left out."""
@@ -137,7 +139,7 @@ class Handler:
 
     def replaces(self, differences: set[str]) -> bool:
         """Whether a change of these inputs needs a new resource."""
-        return self.anew_at_start or bool(differences & self.fixed)
+        return bool(differences & self.fixed)
 
     def delete(self, aws: Aws, identity: str, outputs: Properties) -> None:
         """Deletes it; fine when it is already gone."""
@@ -145,7 +147,7 @@ class Handler:
             self.remove(aws, identity, outputs)
 
     def read(self, aws: Aws, identity: str, outputs: Properties) -> Properties | None:
-        """The outputs, or None when it is gone."""
+        """The outputs and inputs as they are now, or None when it is gone."""
         with absent_is_fine():
             if self.look(aws, identity, outputs):
                 return outputs

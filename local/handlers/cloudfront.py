@@ -1,9 +1,9 @@
 """CloudFront: the program's distribution is the small server of `local/edge.py`."""
 
-from local.handlers.base import Anew, Aws, Handler, Properties
+from local.handlers.base import Aws, Handler, Properties
 
 
-class Distribution(Anew):
+class Distribution(Handler):
     """A distribution, whose domain name is the server's address with its scheme."""
 
     anew_at_start = True  # the address may have changed
@@ -17,6 +17,11 @@ class Distribution(Anew):
             "domainName": aws.clients.edge_url,
             "status": "Deployed",
         }
+
+    def update(
+        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
+    ) -> Properties:
+        return {"domainName": aws.clients.edge_url}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         """The server goes with the platform."""

@@ -1,11 +1,12 @@
 """OpenSearch Service: every domain is the one engine that runs beside the local AWS."""
 
-from local.handlers.base import Anew, Aws, Handler, Properties
+from local.handlers.base import Aws, Handler, Properties
 
 
-class Domain(Anew):
+class Domain(Handler):
     """A domain, whose endpoint is the engine's address with its scheme."""
 
+    fixed = frozenset({"domainName"})
     anew_at_start = True  # the address may have changed
     delete_first = True
 
@@ -17,6 +18,11 @@ class Domain(Anew):
             "arn": arn, "domainName": domain, "domainId": f"{aws.clients.account}/{domain}",
             "endpoint": aws.clients.search_url, "dashboardEndpoint": "",
         }  # fmt: skip
+
+    def update(
+        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
+    ) -> Properties:
+        return {"endpoint": aws.clients.search_url}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         """The engine stays, and what is indexed."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.handlers.base import Aws, Handler, Properties, physical_name
+from local.handlers.base import Aws, Handler, Properties, absent_is_fine, physical_name
 from local.handlers.policies import enforceable
 
 PAGE = 1000  # what one request may delete
@@ -13,6 +13,7 @@ class Bucket(Handler):
     """A bucket. Deleting it deletes what is in it: nothing on this machine is worth a refusal."""
 
     fixed = frozenset({"bucket", "bucketPrefix", "objectLockEnabled"})
+    described = ("bucket", "tags")
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         bucket = physical_name(name, inputs, given="bucket", prefix="bucketPrefix", longest=63)
@@ -24,11 +25,7 @@ class Bucket(Handler):
             ObjectLockEnabledForBucket=bool(inputs.get("objectLockEnabled")),
         )  # fmt: skip
         self._tag(aws, bucket, inputs)
-        return bucket, {
-            "bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "bucketRegion": region,
-            "bucketDomainName": f"{bucket}.s3.amazonaws.com",
-            "bucketRegionalDomainName": f"{bucket}.s3.{region}.amazonaws.com",
-        }  # fmt: skip
+        return bucket, self._outputs(bucket, region)
 
     def update(
         self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
@@ -52,6 +49,24 @@ class Bucket(Handler):
 
     def look(self, aws: Aws, identity: str, outputs: Properties) -> Any:
         return aws.of("s3", outputs).head_bucket(Bucket=identity)
+
+    def read(self, aws: Aws, identity: str, outputs: Properties) -> Properties | None:
+        if super().read(aws, identity, outputs or {"bucket": identity}) is None:
+            return None
+        tags: Properties = {}
+        with absent_is_fine():
+            answer = aws.of("s3", outputs).get_bucket_tagging(Bucket=identity)
+            tags = {"tags": {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}}
+        untagged = {name: value for name, value in outputs.items() if name != "tags"}
+        region = outputs.get("bucketRegion") or aws.clients.region
+        return untagged | self._outputs(identity, region) | tags
+
+    def _outputs(self, bucket: str, region: str) -> Properties:
+        return {
+            "bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "bucketRegion": region,
+            "bucketDomainName": f"{bucket}.s3.amazonaws.com",
+            "bucketRegionalDomainName": f"{bucket}.s3.{region}.amazonaws.com",
+        }  # fmt: skip
 
     def _tag(self, aws: Aws, bucket: str, inputs: Properties) -> None:
         if tags := inputs.get("tags"):
