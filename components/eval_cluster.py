@@ -24,6 +24,7 @@ from ._cluster_pools import NodePool, node_pools
 from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+NAMESPACE = "evalai"
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/(?P<path_and_name>[\w+=,.@/-]+)")
 # https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
@@ -70,8 +71,8 @@ class EvalCluster(pulumi.ComponentResource):
 
     Creates: cluster (public endpoint for given ranges, private endpoint, access entries, OIDC
     provider), keys for secrets, disks and logs, log group, node role, system node group, add-ons
-    with their roles, an encrypted default storage class, and Karpenter with the node pools
-    `platform` and `evaluation`.
+    with their roles, an encrypted default storage class, Karpenter with the node pools `platform`
+    and `evaluation`, and the namespace `evalai`.
     """
 
     cluster_name: pulumi.Output[str]
@@ -122,6 +123,7 @@ class EvalCluster(pulumi.ComponentResource):
             f"{name}-kubernetes", kubeconfig=cluster.kubeconfig_json, opts=self._child
         )
         self._storage_class(workloads)
+        self._namespace(NAMESPACE)
         Karpenter(
             f"{name}-karpenter",
             cluster_name=args["cluster_name"],
@@ -195,6 +197,25 @@ class EvalCluster(pulumi.ComponentResource):
             kms_key_id=key.arn,
             retention_in_days=retention_days,
             opts=self._child,
+        )
+
+    def _namespace(self, name: str) -> None:
+        """A namespace that takes only pods of the strictest Pod Security Standard."""
+        modes = ("enforce", "audit", "warn")
+        pulumi.CustomResource(
+            "kubernetes:core/v1:Namespace",
+            f"{self._name}-{name}",
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {
+                    "name": name,
+                    "labels": {
+                        f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes
+                    },
+                },
+            },
+            pulumi.ResourceOptions(parent=self, provider=self._kubernetes),
         )
 
     def _storage_class(self, depends_on: Sequence[pulumi.Resource]) -> None:
