@@ -74,6 +74,17 @@ class Definitions:
         bundle = json.loads(self._read("sp/search-parameters.json"))
         return [entry["resource"] for entry in bundle["entry"]]
 
+    def compartments(self) -> dict[str, dict[str, list[str]]]:
+        """Compartment's type -> resource type -> codes of the parameters that put it there."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for node in self._resources("profile/profiles-resources.xml", "CompartmentDefinition"):
+            members = {
+                _text(member, "code"): [p.get("value", "") for p in member.findall(f"{_FHIR}param")]
+                for member in node.findall(f"{_FHIR}resource")
+            }
+            found[_text(node, "code")] = {name: codes for name, codes in members.items() if codes}
+        return found
+
     def systems(self) -> dict[str, str]:
         """Value set -> code system, for value sets with codes of one system only."""
         found = {}

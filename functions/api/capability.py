@@ -7,13 +7,19 @@ from typing import Any
 
 from functions.api.interactions import updates_create
 from functions.api.routing import NOT_ON_BINARY, ROUTES
+from functions.search.compartments import COMPARTMENTS
 from functions.search.includes import is_followed
-from functions.search.parameters import Parameter, for_type
+from functions.search.parameters import for_type
 from functions.shared.http import FHIR_JSON
 from functions.shared.resources import RESOURCE_TYPES, serialise
 
 _RELEASED = "2026-11-24"
 _URL = "urn:base-url"
+_HL7 = "http://hl7.org/fhir"
+_EVERYTHING = {
+    "name": "everything",
+    "definition": f"{_HL7}/OperationDefinition/Patient-everything",
+}
 
 
 def statement(base_url: str) -> bytes:
@@ -48,6 +54,7 @@ def _statement() -> dict[str, Any]:
                 },
                 "resource": [_resource(name) for name in sorted(RESOURCE_TYPES)],
                 "interaction": [{"code": code} for code in _codes(of_type=False)],
+                "compartment": [f"{_HL7}/CompartmentDefinition/{c.lower()}" for c in COMPARTMENTS],
             }
         ],
     }
@@ -66,18 +73,20 @@ def _resource(name: str) -> dict[str, Any]:
         "conditionalRead": "full-support" if conditional else "not-supported",
         "conditionalUpdate": conditional,
         "conditionalDelete": "single" if conditional else "not-supported",
-        "searchInclude": ["*", f"{name}:*", *(f"{name}:{p.code}" for p in _followed(name))],
+        "searchInclude": ["*", *(f"{name}:{code}" for code in _followed(name))],
         **({"searchRevInclude": pointing} if (pointing := _pointing()[name]) else {}),
         "searchParam": [
             {"name": parameter.code, "type": parameter.kind}
             for parameter in sorted(for_type(name).values(), key=lambda found: found.code)
         ],
+        **({"operation": [_EVERYTHING]} if name == "Patient" else {}),
     }
 
 
-def _followed(name: str) -> list[Parameter]:
-    found = filter(is_followed, for_type(name).values())
-    return sorted(found, key=lambda parameter: parameter.code)
+def _followed(name: str) -> list[str]:
+    """What an include of the type's references may name."""
+    found = sorted(p.code for p in for_type(name).values() if is_followed(p))
+    return ["*", *found] if found else []
 
 
 @cache
@@ -88,7 +97,7 @@ def _pointing() -> dict[str, list[str]]:
     """
     found: dict[str, set[str]] = {name: set() for name in RESOURCE_TYPES}
     for source in RESOURCE_TYPES:
-        for parameter in _followed(source):
+        for parameter in filter(is_followed, for_type(source).values()):
             for target in parameter.targets:
                 found[target].add(source)
     return {name: [f"{source}:*" for source in sorted(its)] for name, its in found.items()}
@@ -96,6 +105,5 @@ def _pointing() -> dict[str, list[str]]:
 
 def _codes(*, of_type: bool) -> list[str]:
     """The interactions on the types, or on the system."""
-    return list(
-        dict.fromkeys(r.code for r in ROUTES if r.template.startswith("/{type}") == of_type)
-    )
+    of_these = (r.code for r in ROUTES if r.template.startswith("/{type}") == of_type)
+    return [code for code in dict.fromkeys(of_these) if code]

@@ -32,7 +32,8 @@ class _Match(NamedTuple):
 class Page:
     """How a page is made: its address, what is gathered for it, and what resources have on it."""
 
-    url: str
+    base_url: str
+    path: str
     gather: Gather | None = None
     subset: Subset | None = None
 
@@ -40,18 +41,17 @@ class Page:
         self, given: Sequence[tuple[str, str]], asked: Plan, answer: dict[str, Any]
     ) -> bytes:
         """The Bundle's JSON. Whole resources are copied as they are stored, byte for byte."""
+        url = self.base_url + self.path
         used = [pair for pair in given if pair[0] == "_type"] + asked.used
         own = f"&_cursor={percent(asked.cursor)}" if asked.cursor else ""
-        links = [{"relation": "self", "url": _link(self.url, used, own)}]
+        links = [{"relation": "self", "url": _link(url, used, own)}]
         hits = answer["hits"]["hits"]
         entries: list[bytes] = []
         if hits and not asked.count_only:
             entries, last = self._entries(hits[: asked.count])
             if last is not hits[-1]:
                 after = percent(cursor.encode(asked, last["sort"]))
-                links.append(
-                    {"relation": "next", "url": _link(self.url, used, f"&_cursor={after}")}
-                )
+                links.append({"relation": "next", "url": _link(url, used, f"&_cursor={after}")})
         head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
         if asked.count_only or asked.total != "none":
             head["total"] = answer["hits"]["total"]["value"]
@@ -101,7 +101,7 @@ class Page:
         body = version.body
         if self.subset:
             body = self.subset.of(body, included=mode == "include")
-        full = serialise(f"{self.url.rpartition('/')[0]}/{version.pk}")
+        full = serialise(f"{self.base_url}/{version.pk}")
         search = b',"search":{"mode":"' + mode.encode() + b'"}}'
         return b'{"fullUrl":' + full + b',"resource":' + body + search
 

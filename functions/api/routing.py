@@ -27,7 +27,7 @@ _ELSEWHERE = BY_UPLOADS | NOT_ON_BINARY
 
 
 class Route(NamedTuple):
-    """A method on a path. `code` is the interaction's in the CapabilityStatement."""
+    """A method on a path. `code` is the interaction's in the CapabilityStatement, if it has one."""
 
     method: str
     template: str
@@ -45,6 +45,7 @@ class Call:
     resource_type: str
     resource_id: str
     version: str
+    member: str
 
 
 def route(request: Request) -> Response:
@@ -65,7 +66,10 @@ def route(request: Request) -> Response:
         raise _not_allowed(template, kind)
     if kind:
         require(identity, found.operation, kind)
-    call = Call(request, identity, kind or "", values.get("id", ""), values.get("version", ""))
+    get = values.get
+    call = Call(
+        request, identity, get("type", ""), get("id", ""), get("version", ""), get("member", "")
+    )
     return found.answer(call)
 
 
@@ -77,13 +81,13 @@ def _match(segments: tuple[str, ...]) -> tuple[str, dict[str, str]]:
         if segment in _WORDS:
             names.append(segment)
             continue
-        name = ("type", "id", "", "version")[min(position, 2 if position > 3 else position)]
+        name = ("type", "id", "member", "version")[min(position, 2 if position > 3 else position)]
         values[name] = segment
         names.append(f"{{{name}}}")
     template = "/" + "/".join(names)
+    if operation := next((s for s in values.values() if s.startswith("$")), ""):
+        raise FhirError(404, "not-supported", f"There is no operation {quote(operation)} here.")
     if template not in _BY_TEMPLATE:
-        if operation := next((s for s in segments if s.startswith("$")), ""):
-            raise FhirError(404, "not-supported", f"There is no operation {quote(operation)} here.")
         raise FhirError(404, "not-found", "There is nothing at this path.")
     if "type" in values and values["type"] not in RESOURCE_TYPES:
         raise FhirError(
@@ -178,10 +182,31 @@ def _history(call: Call) -> Response:
 def _search(call: Call) -> Response:
     from functions.api import search  # here, since reads and writes don't need it
 
-    parameters = [*call.request.query]
-    if call.request.method == "POST":
-        parameters += _form(call.request)
+    parameters = _parameters(call.request)
     return search.search(call.request, call.identity, call.resource_type or None, parameters)
+
+
+def _search_compartment(call: Call) -> Response:
+    from functions.api import compartments  # here, as search
+
+    compartment = (call.resource_type, call.resource_id)
+    parameters = _parameters(call.request)
+    return compartments.search(call.request, call.identity, compartment, call.member, parameters)
+
+
+def _everything(call: Call) -> Response:
+    from functions.api import compartments  # here, as search
+
+    if call.resource_type != "Patient":
+        raise FhirError(404, "not-supported", "Only a Patient has the operation $everything.")
+    return compartments.everything(
+        call.request, call.identity, call.resource_id, call.request.query
+    )
+
+
+def _parameters(request: Request) -> list[tuple[str, str]]:
+    """Of a search: from the URL, and from a form that was posted."""
+    return [*request.query, *(_form(request) if request.method == "POST" else ())]
 
 
 def _form(request: Request) -> list[tuple[str, str]]:
@@ -206,6 +231,10 @@ ROUTES = (
     Route("POST", "/_search", "search-system", "search", _search),
     Route("GET", "/{type}", "search-type", "search", _search),
     Route("POST", "/{type}/_search", "search-type", "search", _search),
+    Route("GET", "/{type}/{id}/{member}", "", "search", _search_compartment),
+    Route("POST", "/{type}/{id}/{member}/_search", "", "search", _search_compartment),
+    Route("GET", "/{type}/{id}/$everything", "", "read", _everything),
+    Route("POST", "/{type}/{id}/$everything", "", "read", _everything),
     Route("POST", "/{type}", "create", "create", _create),
     Route("GET", "/{type}/{id}", "read", "read", _read),
     Route("GET", "/{type}/{id}/_history/{version}", "vread", "vread", _vread),
@@ -221,7 +250,7 @@ ROUTES = (
 )
 """Every interaction but `capabilities`."""
 
-_WORDS = frozenset({"_history", "_search"})
+_WORDS = frozenset({"_history", "_search", "$everything"})
 """Segments of a path that are no values."""
 
 _BY_TEMPLATE: Mapping[str, Mapping[str, Route]] = {

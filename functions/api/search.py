@@ -7,13 +7,14 @@ may not see is excluded by the query itself, so that totals and pages don't tell
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from functions.api import elements
 from functions.api.pages import Gather, Page
 from functions.search import cursor, parameters, plan
+from functions.search.includes import Include
 from functions.search.plan import Plan
-from functions.search.query import invalid
+from functions.search.query import Clause, invalid
 from functions.search.view import View
 from functions.shared import access
 from functions.shared.errors import FhirError, quote
@@ -26,7 +27,23 @@ from functions.shared.store import Version
 ESTIMATED_TO = 100_000
 """`_total=estimate` counts up to this; more are reported as this many."""
 
+_FEW = 10
+"""Types whose shared parameters are looked for."""
+
 _TOTALS: dict[str, bool | int] = {"none": False, "estimate": ESTIMATED_TO, "accurate": True}
+
+
+class Scope(NamedTuple):
+    """Where is searched: at which path, on which types, with what besides the parameters.
+
+    `filters` are parameters that became clauses already.
+    """
+
+    path: str
+    types: frozenset[str]
+    clauses: Sequence[Clause] = ()
+    includes: Sequence[Include] = ()
+    filters: Sequence[tuple[str, str]] = ()
 
 
 def search(
@@ -37,35 +54,13 @@ def search(
 ) -> Response:
     """The page that the parameters ask for, of one type or (None) of all that the user may search.
 
-    400 for what's wrong, 403 for types that aren't allowed, 422 when it is too costly, 503 while
-    the engine is away, or later than a consistency token allows.
+    403 for types that aren't allowed; else as `answer`.
     """
-    path, types, rest = _scope(identity, resource_type, given)
-    asked = plan.read(
-        rest,
-        _known(types, path),
-        types,
-        base_url=request.base_url,
-        strict=preference(request, "handling") == "strict",
-    )
-    subset = elements.read(asked.used)
-    if subset and subset.summary == "text" and asked.includes:
-        raise invalid("_summary=text can't be combined with includes.")
-    view = View(identity, request)
-    answer = _find(asked, view, request.base_url)
-    request.log["found"] = len(answer["hits"]["hits"])
-    page = Page(request.base_url + path, _gather(asked, view, request.base_url), subset)
-    return fhir(200, page.bundle(given, asked, answer))
-
-
-def _scope(
-    identity: Identity, resource_type: str | None, asked: Sequence[tuple[str, str]]
-) -> tuple[str, frozenset[str], list[tuple[str, str]]]:
-    """(path, types, the other parameters)."""
     if resource_type is not None:
         access.require(identity, "search", resource_type)
-        return f"/{resource_type}", frozenset({resource_type}), list(asked)
-    names = [t.strip() for name, value in asked if name == "_type" for t in value.split(",")]
+        scope = Scope(f"/{resource_type}", frozenset({resource_type}))
+        return answer(request, identity, scope, given, given)
+    names = [t.strip() for name, value in given if name == "_type" for t in value.split(",")]
     for name in names:
         if name not in RESOURCE_TYPES:
             raise invalid(f"{quote(name)} isn't a resource type.")
@@ -73,14 +68,46 @@ def _scope(
     types = frozenset(names) or access.readable_types(identity)
     if not types:
         raise FhirError(403, "forbidden", "Your groups don't allow search.")
-    return "/", types, [pair for pair in asked if pair[0] != "_type"]
+    rest = [pair for pair in given if pair[0] != "_type"]
+    return answer(request, identity, Scope("/", types), given, rest)
 
 
-def _known(types: frozenset[str], path: str) -> Any:
-    """The parameters that may be used: of the type, or those that all named types share."""
-    if path == "/" and len(types) > 10:
-        return parameters.for_type("Resource")
-    return parameters.shared_by(types)
+def answer(
+    request: Request,
+    identity: Identity,
+    scope: Scope,
+    given: Sequence[tuple[str, str]],
+    rest: Sequence[tuple[str, str]],
+) -> Response:
+    """The page that the parameters ask for; `rest` are those that the scope hasn't taken.
+
+    400 for what's wrong, 403 for types in chains that aren't allowed, 422 when it is too costly,
+    503 while the engine is away, or later than a consistency token allows.
+    """
+    asked = plan.read(
+        rest,
+        _known(scope.types),
+        scope.types,
+        base_url=request.base_url,
+        strict=preference(request, "handling") == "strict",
+    )
+    asked.clauses += scope.clauses
+    asked.includes += scope.includes
+    asked.used = [*scope.filters, *asked.used]
+    subset = elements.read(asked.used)
+    if subset and subset.summary == "text" and asked.includes:
+        raise invalid("_summary=text can't be combined with includes.")
+    view = View(identity, request)
+    found = _find(asked, view, request.base_url)
+    request.log["found"] = len(found["hits"]["hits"])
+    gather = _gather(asked, view, request.base_url)
+    page = Page(request.base_url, scope.path, gather, subset)
+    return fhir(200, page.bundle(given, asked, found))
+
+
+def _known(types: frozenset[str]) -> Any:
+    """The parameters that may be used: of the type, or those that a few types share."""
+    return parameters.shared_by(types) if len(types) <= _FEW else parameters.for_type("Resource")
 
 
 def _find(asked: Plan, view: View, base_url: str) -> dict[str, Any]:

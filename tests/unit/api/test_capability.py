@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from functions.api.json_patch import JSON_PATCH
+from functions.search import includes
 from functions.search.parameters import for_type
 from functions.search.plan import read
 from functions.search.query import parameter_clause
@@ -99,3 +100,33 @@ def test_the_address_is_the_clients_and_cannot_break_the_statement(api: Client) 
     assert elsewhere.body["implementation"]["url"] == "https://portal.test/api"
     odd = api.get("/metadata", X_Forwarded_Host='"}<b>')
     assert odd.body["implementation"]["url"] == "https://localhost/api"
+
+
+def test_every_include_that_is_listed_is_understood(rest: dict[str, Any]) -> None:
+    for resource in rest["resource"]:
+        for value in resource["searchInclude"]:
+            assert includes.read("_include", value)
+        for value in resource.get("searchRevInclude", ()):
+            include = includes.read("_revinclude", value)
+            types = [include.targets(p) for p in include.parameters(include.source)]
+            assert resource["type"] in frozenset().union(*types)
+
+
+def test_every_compartment_and_operation_that_is_listed_is_served(
+    rest: dict[str, Any], api: Client, engine: Callable[..., ScriptedEngine]
+) -> None:
+    names = [url.rpartition("/")[2] for url in rest["compartment"]]
+    assert names == ["device", "encounter", "patient", "practitioner", "relatedperson"]
+    for name in ("Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"):
+        engine(EMPTY)
+        assert api.get(f"/{name}/1/Observation").status == 200
+    operations = {
+        (resource["type"], operation["name"])
+        for resource in rest["resource"]
+        for operation in resource.get("operation", ())
+    }
+    for kind, name in operations:
+        engine(EMPTY)
+        made = api.make({"resourceType": kind})
+        assert api.get(f"/{kind}/{made['id']}/${name}").status == 200
+    assert operations
