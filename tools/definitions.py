@@ -94,6 +94,14 @@ class Definitions:
                 found[_text(value_set, "url")] = system
         return found
 
+    def concepts(self, value_set: str) -> list[str]:
+        """The codes that a value set lists."""
+        for found in self._resources("valueset/valuesets.xml", "ValueSet"):
+            if _text(found, "url") == value_set:
+                concepts = found.iterfind(f"{_FHIR}compose/{_FHIR}include/{_FHIR}concept")
+                return [_text(concept, "code") for concept in concepts]
+        raise DefinitionsError(f"there is no value set {value_set}")
+
     def codes(self) -> dict[str, list[str]]:
         """Path in lower case -> codes, for elements bound to an enumerated value set."""
         schema = ElementTree.fromstring(self._read("schema/fhir-single.xsd"))  # noqa: S314 (pinned)

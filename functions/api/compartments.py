@@ -7,9 +7,9 @@ from typing import Any
 
 from functions.api.search import Scope, answer
 from functions.search import compartments
+from functions.search.clauses import Clause, any_of, invalid, unsupported
 from functions.search.includes import Include
 from functions.search.intervals import date_bounds
-from functions.search.query import Clause, any_of, invalid, unsupported
 from functions.shared import access, headers, store
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response, resource_of

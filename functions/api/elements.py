@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from functions.search.query import invalid
+from functions.search.clauses import invalid
 from functions.shared.resources import parse, serialise
 
 SUMMARIES = ("true", "false", "text", "data", "count")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from functions.search import includes
+from functions.search.clauses import Clause
 from functions.search.includes import Include
-from functions.search.query import Clause
 from functions.search.view import View
 from functions.shared import store
 from functions.shared.resources import parse

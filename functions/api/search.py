@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from functions.api import elements
 from functions.api.pages import Gather, Page
 from functions.search import cursor, parameters, plan
+from functions.search.clauses import Clause, invalid
 from functions.search.includes import Include
 from functions.search.plan import Plan
-from functions.search.query import Clause, invalid
 from functions.search.view import View
 from functions.shared import access
 from functions.shared.errors import FhirError, quote

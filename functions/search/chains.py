@@ -10,17 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from functions.search.clauses import NOTHING, Clause, all_of, any_of, invalid, split, unsupported
 from functions.search.parameters import Parameter, for_type
-from functions.search.query import (
-    NOTHING,
-    Clause,
-    all_of,
-    any_of,
-    invalid,
-    parameter_clause,
-    split,
-    unsupported,
-)
+from functions.search.query import parameter_clause
 from functions.search.view import View
 from functions.shared import access
 from functions.shared.errors import FhirError, quote

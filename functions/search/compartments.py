@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from functions.search.query import NOTHING, Clause, all_of, any_of
+from functions.search.clauses import NOTHING, Clause, all_of, any_of
 
 _TABLE = Path(__file__).with_name("compartments.json")
 

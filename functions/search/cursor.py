@@ -12,8 +12,8 @@ import hashlib
 import json
 from typing import Any
 
+from functions.search.clauses import invalid
 from functions.search.plan import Plan
-from functions.search.query import invalid
 from functions.shared.resources import ID
 
 _MAX_LENGTH = 6_000

@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import product
 from typing import Any
 
-from functions.search import paths
+from functions.search import paths, terms
 from functions.search.intervals import date_bounds
 from functions.search.parameters import Parameter, Source, for_type
 from functions.search.rows import Row, rows
@@ -80,6 +80,9 @@ def _add(
             for row in rows(parameter, source, value):
                 if parameter.kind == "quantity":  # value and unit of one element belong together
                     quantities.append({"parameter": parameter.code, **row.fields})
+                    if row.comparable:
+                        code = terms.comparable(parameter.code)
+                        quantities.append({"parameter": code, **row.comparable})
                 else:
                     for field, items in row.fields.items():
                         found[field][parameter.code] += items
@@ -107,6 +110,12 @@ def _combinations(parameter: Parameter, resource: dict[str, Any]) -> list[dict[s
                     break
                 parts = {f"c{i}": row.fields for i, row in enumerate(combination, 1)}
                 combined.append({"parameter": parameter.code, **parts})
+                if any(row.comparable for row in combination):
+                    code = terms.comparable(parameter.code)
+                    parts = {
+                        f"c{i}": r.comparable or r.fields for i, r in enumerate(combination, 1)
+                    }
+                    combined.append({"parameter": code, **parts})
     return combined
 
 

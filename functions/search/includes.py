@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from functions.search import paths, terms
+from functions.search.clauses import Clause, all_of, any_of, invalid, unsupported
 from functions.search.parameters import Parameter, for_type
-from functions.search.query import Clause, all_of, any_of, invalid, unsupported
 from functions.search.text import exact
 from functions.shared.errors import quote
 from functions.shared.resources import RESOURCE_TYPES

@@ -39,6 +39,7 @@ _SORT: dict[str, dict[str, Any]] = {
     "sort_number": {"type": "double", "index": False},
 }
 
+# A quantity with a UCUM unit is there twice: as it is written, and as `terms.comparable`.
 _UNIT = {"unit": _TERM}
 
 COMPONENTS = 3

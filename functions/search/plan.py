@@ -8,16 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from functions.search import includes
+from functions.search.clauses import Clause, all_of, invalid, split, unsupported
 from functions.search.index import sort_field
 from functions.search.parameters import Parameter
-from functions.search.query import (
-    Clause,
-    all_of,
-    invalid,
-    parameter_clause,
-    split,
-    unsupported,
-)
+from functions.search.query import parameter_clause
 from functions.shared.errors import FhirError, quote
 
 DEFAULT_COUNT = 20

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from functions.search import terms
-from functions.search.intervals import Bounds, date_bounds, now, number
+from functions.search import ordered, terms
+from functions.search.clauses import (
+    NOTHING,
+    Clause,
+    all_of,
+    any_of,
+    invalid,
+    split,
+    unescape,
+    unsupported,
+)
 from functions.search.parameters import Parameter
 from functions.search.text import exact, fold
 from functions.shared.errors import FhirError, quote
 from functions.shared.resources import ID, RESOURCE_TYPES
-
-Clause = dict[str, Any]
-
-NOTHING: Clause = {"match_none": {}}
 
 MAX_VALUE_LENGTH = 2_000
 """Characters of one value."""
@@ -26,8 +31,6 @@ MAX_VALUE_LENGTH = 2_000
 # The engine refuses larger automata.
 MAX_BEGINNING_BYTES = 1_000
 MAX_CONTAINED = 250
-
-_PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
 
 MODIFIERS = {
     "string": {"exact", "contains"},
@@ -70,54 +73,6 @@ def parameter_clause(
         return {"bool": {"must_not": [parameter_clause(parameter, "", values, base_url)]}}
     target = Target(parameter, lambda name: f"{name}.{code}", base_url)
     return any_of([_value_clause(target, modifier, value) for value in values])
-
-
-def any_of(clauses: Sequence[Clause]) -> Clause:
-    """Alternatives; those that look up terms in the same field become one lookup."""
-    lookups: dict[str, list[str]] = {}
-    others: list[Clause] = []
-    for clause in clauses:
-        if "terms" in clause:
-            ((field, found),) = clause["terms"].items()
-            lookups.setdefault(field, []).extend(found)
-        else:
-            others.append(clause)
-    merged = [{"terms": {f: list(dict.fromkeys(found))}} for f, found in lookups.items()] + others
-    return merged[0] if len(merged) == 1 else {"bool": {"should": merged}}
-
-
-def all_of(clauses: Sequence[Clause]) -> Clause:
-    return clauses[0] if len(clauses) == 1 else {"bool": {"filter": list(clauses)}}
-
-
-def split(text: str, separator: str, limit: int = -1) -> list[str]:
-    r"""The parts between separators that no `\` escapes; escapes stay for the next level."""
-    parts, part, position = [], "", 0
-    while position < len(text):
-        character = text[position]
-        if character == "\\" and position + 1 < len(text):
-            part += text[position : position + 2]
-            position += 2
-            continue
-        if character == separator and len(parts) != limit:
-            parts.append(part)
-            part = ""
-        else:
-            part += character
-        position += 1
-    return [*parts, part]
-
-
-def unescape(text: str) -> str:
-    return re.sub(r"\\([,$|\\])", r"\1", text)
-
-
-def invalid(diagnostics: str) -> FhirError:
-    return FhirError(400, "invalid", diagnostics)
-
-
-def unsupported(diagnostics: str) -> FhirError:
-    return FhirError(400, "not-supported", diagnostics)
 
 
 def _too_long(diagnostics: str) -> FhirError:
@@ -205,54 +160,23 @@ def _reference(target: Target, modifier: str, value: str) -> Clause:
 
 
 def _date(target: Target, modifier: str, value: str) -> Clause:
-    prefix, text = _prefix(value)
-    try:
-        covered = date_bounds(text)
-    except ValueError:
-        raise invalid(f"{quote(text)} isn't a date.") from None
-    if prefix == "ap":
-        middle = (covered.low + covered.high) // 2
-        margin = int(abs(now() - middle) // 10)
-        covered = Bounds(covered.low - margin, covered.high + margin)
-    return _compare(target.field("date"), prefix, covered, covered)
+    return ordered.date(target.field("date"), value)
 
 
 def _number(target: Target, modifier: str, value: str) -> Clause:
-    return _amount(target.field("number"), value)
-
-
-def _amount(field: str, value: str) -> Clause:
-    prefix, text = _prefix(value)
-    try:
-        exactly, covered = number(text)
-    except (ValueError, ArithmeticError):
-        raise invalid(f"{quote(text)} isn't a number.") from None
-    if prefix == "ap":
-        margin = abs(exactly) / 10
-        low = min(covered.low, exactly - margin)
-        covered = Bounds(low, max(covered.high, exactly + margin))
-    return _compare(field, prefix, covered, Bounds(exactly, exactly))
+    return ordered.amount(target.field("number"), value)
 
 
 def _quantity(target: Target, modifier: str, value: str) -> Clause:
+    def field(name: str) -> str:
+        return f"quantity.{name}"
+
     code = target.parameter.code
-    clause = _measured(lambda name: f"quantity.{name}", value)
-    query = all_of([{"term": {"quantity.parameter": code}}, clause])
+    query = all_of([{"term": {"quantity.parameter": code}}, ordered.measured(field, value)])
+    if unit := ordered.unit_of(value):
+        parameter = {"term": {"quantity.parameter": terms.comparable(code)}}
+        query = any_of([query, all_of([parameter, ordered.compared(field, value, unit)])])
     return {"nested": {"path": "quantity", "query": query}}
-
-
-def _measured(field: Callable[[str], str], value: str) -> Clause:
-    parts = [unescape(part) for part in split(value, "|")]
-    if len(parts) not in (1, 3):
-        raise invalid("A quantity is number, or number|system|code, or number||code.")
-    clauses = [_amount(field("number"), parts[0])]
-    if len(parts) == 3 and parts[2]:
-        system, unit = parts[1:]
-        term = terms.unit_coding(system, unit) if system else terms.unit(unit)
-        clauses.append({"terms": {field("unit"): [term]}})
-    elif len(parts) == 3 and parts[1]:
-        raise invalid("A quantity's system needs a code.")
-    return all_of(clauses)
 
 
 def _composite(target: Target, modifier: str, value: str) -> Clause:
@@ -261,58 +185,41 @@ def _composite(target: Target, modifier: str, value: str) -> Clause:
     if len(parts) != len(components) or not all(parts):
         names = "$".join(component.code for component in components)
         raise invalid(f"{quote(target.parameter.code)} is written {names}.")
-    clauses: list[Clause] = [{"term": {"composite.parameter": target.parameter.code}}]
+    code, base_url = target.parameter.code, target.base_url
+    query = _combination(code, components, parts, base_url, comparable=False)
+    if any(
+        c.kind == "quantity" and ordered.unit_of(p) for c, p in zip(components, parts, strict=True)
+    ):
+        further = _combination(terms.comparable(code), components, parts, base_url, comparable=True)
+        query = any_of([query, further])
+    return {"nested": {"path": "composite", "query": query}}
+
+
+def _combination(
+    name: str,
+    components: Sequence[Parameter],
+    parts: Sequence[str],
+    base_url: str,
+    *,
+    comparable: bool,
+) -> Clause:
+    clauses: list[Clause] = [{"term": {"composite.parameter": name}}]
     for position, (component, part) in enumerate(zip(components, parts, strict=True), 1):
-        clauses.append(_component(component, f"composite.c{position}", part, target.base_url))
-    return {"nested": {"path": "composite", "query": all_of(clauses)}}
+        path = f"composite.c{position}"
+        clauses.append(_component(component, path, part, base_url, comparable=comparable))
+    return all_of(clauses)
 
 
-def _component(component: Parameter, path: str, value: str, base_url: str) -> Clause:
+def _component(
+    component: Parameter, path: str, value: str, base_url: str, *, comparable: bool
+) -> Clause:
     def field(name: str) -> str:
         return f"{path}.{name}"
 
     if component.kind == "quantity":
-        return _measured(field, value)
+        unit = ordered.unit_of(value) if comparable else None
+        return ordered.compared(field, value, unit) if unit else ordered.measured(field, value)
     return _value_clause(Target(component, field, base_url), "", value)
-
-
-def _prefix(value: str) -> tuple[str, str]:
-    match = _PREFIXED.fullmatch(unescape(value).strip())
-    prefix, text = match.groups() if match else ("", value)
-    return prefix or "eq", text
-
-
-def _compare(field: str, prefix: str, covered: Bounds, exactly: Bounds) -> Clause:
-    """A range against ranges. eq and ne go by the value's precision, the others by `exactly`."""
-
-    def ranged(relation: str, **limits: float) -> Clause:
-        return {"range": {field: {**limits, "relation": relation}}}
-
-    def inside(bounds: Bounds) -> Clause:
-        upper = {"lt" if bounds.open else "lte": bounds.high}
-        return ranged("within", gte=bounds.low, **upper)
-
-    above = ranged("intersects", gt=exactly.high)
-    below = ranged("intersects", lt=exactly.low)
-    match prefix:
-        case "gt":
-            return above
-        case "lt":
-            return below
-        case "ge":
-            return any_of([above, inside(exactly)])
-        case "le":
-            return any_of([below, inside(exactly)])
-        case "sa":
-            return ranged("within", gt=exactly.high)
-        case "eb":
-            return ranged("within", lt=exactly.low)
-        case "ap":
-            return ranged("intersects", gte=covered.low, lte=covered.high)
-        case "ne":
-            beyond = {"gte" if covered.open else "gt": covered.high}
-            return any_of([ranged("intersects", lt=covered.low), ranged("intersects", **beyond)])
-    return inside(covered)
 
 
 _KINDS: dict[str, Callable[[Target, str, str], Clause]] = {

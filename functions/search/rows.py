@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from functions.search import terms
+from functions.search import terms, units
 from functions.search.intervals import date_bounds, real
 from functions.search.parameters import Parameter, Source
 from functions.search.text import exact, fold
@@ -20,8 +20,11 @@ SORT_LENGTH = 256
 
 
 class Row(NamedTuple):
+    """`comparable`: the fields of a quantity in the base units of its dimension, if it has one."""
+
     fields: dict[str, list[Any]]
     sort: list[Any]
+    comparable: dict[str, list[Any]] | None = None
 
 
 def rows(parameter: Parameter, source: Source, value: Any) -> Iterator[Row]:
@@ -154,7 +157,15 @@ def _quantity(value: Any, source: Source, parameter: Parameter) -> Row:
     fields: dict[str, list[Any]] = {"number": [bounds]}
     if units := _units(measured):
         fields["unit"] = units
-    return Row(fields, [next(iter(v for v in bounds.values()))])
+    return Row(fields, [next(iter(v for v in bounds.values()))], _comparable(bounds, measured))
+
+
+def _comparable(bounds: dict[str, float], measured: dict[str, Any]) -> dict[str, list[Any]] | None:
+    unit = units.unit(measured.get("system") or "", measured.get("code") or "")
+    if unit is None:
+        return None
+    converted = {limit: unit.to_base(value) for limit, value in bounds.items()}
+    return {"number": [converted], "unit": [terms.dimension(unit.dimension)]}
 
 
 def _compared(value: dict[str, Any]) -> dict[str, float]:

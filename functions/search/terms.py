@@ -40,6 +40,16 @@ def unit_coding(system: str, value: str) -> str:
     return exact(f"b:{system}{_SEPARATOR}{value}")
 
 
+def dimension(name: str) -> str:
+    """All units that compare with each other."""
+    return "d:" + name
+
+
+def comparable(parameter: str) -> str:
+    """The name under which a quantity parameter's values in base units are indexed."""
+    return parameter + "~"
+
+
 def any_type(resource_id: str) -> str:
     """A local reference by id alone."""
     return "/" + resource_id

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from functions.search import freshness
+from functions.search.clauses import Clause, invalid
 from functions.search.engine import EngineRefusedError, EngineUnavailableError, engine
 from functions.search.index import ALIAS
-from functions.search.query import Clause, invalid
 from functions.shared import access, consistency
 from functions.shared.errors import FhirError, unavailable
 from functions.shared.http import Request

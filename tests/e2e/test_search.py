@@ -115,6 +115,11 @@ def test_patients(
         ("value-quantity=gt2|http://unitsofmeasure.org|mg/dL", [1]),
         ("value-quantity=gt2||mg/dL", [1]),
         ("value-quantity=gt2||kg", []),
+        ("value-quantity=11|http://unitsofmeasure.org|mg/L", [0]),
+        ("value-quantity=ge0.025|http://unitsofmeasure.org|g/L", [1]),
+        ("value-quantity=gt0.025|http://unitsofmeasure.org|g/L", []),
+        ("value-quantity=gt0|http://unitsofmeasure.org|mmol/L", []),
+        ("code-value-quantity=2160-0$lt20|http://unitsofmeasure.org|mg/L", [0]),
     ],
 )
 def test_observations(

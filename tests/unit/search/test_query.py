@@ -128,12 +128,12 @@ def test_addresses_above_and_below() -> None:
 
 
 def test_number_and_unit_of_a_quantity_belong_to_one_element() -> None:
-    nested = clause("Observation", "value-quantity", "5.4|http://unitsofmeasure.org|mg")["nested"]
+    nested = clause("Observation", "value-quantity", "5.4|urn:units|mg")["nested"]
     assert nested["path"] == "quantity"
     code, amount, unit = nested["query"]["bool"]["filter"][0], *_parts(nested)
     assert code == {"term": {"quantity.parameter": "value-quantity"}}
     assert amount["range"].keys() == {"quantity.number"}
-    expected = [terms.unit_coding("http://unitsofmeasure.org", "mg")]
+    expected = [terms.unit_coding("urn:units", "mg")]
     assert looked_up(unit, "quantity.unit") == expected
     (_, unit) = _parts(clause("Observation", "value-quantity", "5.4||mg")["nested"])
     assert looked_up(unit, "quantity.unit") == [terms.unit("mg")]
