@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from functions.api import guards, interactions, json_patch, writes
+from functions.api import guards, idempotency, interactions, json_patch, writes
 from functions.search import parameters, plan
 from functions.search.view import View
 from functions.shared import access, consistency, headers, store
@@ -18,7 +18,7 @@ from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response
 from functions.shared.identity import Identity
 from functions.shared.resources import new_id
-from functions.shared.store import ActionRefused, Stale, Version
+from functions.shared.store import Action, ActionRefused, Stale, Version
 
 _TRIES = 5
 
@@ -34,12 +34,16 @@ Criteria = list[tuple[str, str]]
 
 def create(request: Request, identity: Identity, resource_type: str) -> Response:
     """201; 200 with the resource that matches already; 412 when several do."""
+    before = idempotency.made_before(request, identity)
+    if before is not None:
+        return interactions.answered_before(request, before)
     criteria = criteria_of(request.headers["if-none-exist"])
     resource = interactions.body_of(request, resource_type)
     found = match(request, identity, resource_type, criteria)
     if found is None:
         version = writes.draft(resource, new_id(), 1, identity.subject)
-        found = claim(request, identity, version, criteria)
+        keyed = idempotency.actions(request, identity, [interactions.record(version)])
+        found = claim(request, identity, version, criteria, keyed)
         if found is None:
             return interactions.written(request, version, created=True)
     answer = interactions.written(request, found)
@@ -113,12 +117,12 @@ def criteria_of(text: str) -> Criteria:
         found = parse_qsl(text.strip().removeprefix("?"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise FhirError(400, "value", "The criteria aren't valid search parameters.") from None
-    return _checked(found)
+    return checked(found)
 
 
 def criteria_in(request: Request) -> Criteria:
     """The search parameters of a request's URL."""
-    return _checked([pair for pair in request.query if pair[0] not in _FORM])
+    return checked([pair for pair in request.query if pair[0] not in _FORM])
 
 
 def match(
@@ -144,19 +148,25 @@ def match(
 
 
 def claim(
-    request: Request, identity: Identity, version: Version, criteria: Criteria
+    request: Request,
+    identity: Identity,
+    version: Version,
+    criteria: Criteria,
+    also: Sequence[Action] = (),
 ) -> Version | None:
-    """Creates a resource that nothing matched a moment ago.
+    """Creates a resource that nothing matched a moment ago, and does `also` with it.
 
-    Returns the one that came first, if any: then nothing was created.
+    Returns the one that came first, if any: then nothing was done.
     """
     resource_type = version.pk.partition("/")[0]
     guard = guards.key(identity, resource_type, criteria)
     former = ""
     for _ in range(_TRIES):
         try:
-            store.create(version, [guards.action(guard, version.pk, instead_of=former)])
+            store.create(version, [guards.action(guard, version.pk, instead_of=former), *also])
         except ActionRefused as refused:
+            if refused.index:
+                break  # the same request, sent twice at once
             former = refused.item["made"]["S"]
             if found := holder(request, identity, former, criteria):
                 return found
@@ -239,7 +249,7 @@ def _showing(request: Request, version: Version) -> Request:
     return replace(request, headers={**request.headers, name: ",".join(tokens)})
 
 
-def _checked(criteria: Sequence[tuple[str, str]]) -> Criteria:
+def checked(criteria: Sequence[tuple[str, str]]) -> Criteria:
     """400 for no criteria, and for those that wouldn't restrict anything."""
     if not criteria:
         raise FhirError(400, "required", "Say which resource is meant: criteria are missing.")

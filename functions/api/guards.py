@@ -17,6 +17,7 @@ from typing import Any
 from functions.shared.access import PRIVATE_TYPES
 from functions.shared.identity import Identity
 from functions.shared.resources import serialise
+from functions.shared.store import Action, dynamodb
 
 PREFIX = "guard#"
 
@@ -31,7 +32,18 @@ def key(identity: Identity, resource_type: str, criteria: Sequence[tuple[str, st
     return f"{PREFIX}{resource_type}#{digest}"
 
 
-def action(guard: str, pk: str, *, instead_of: str = "") -> dict[str, Any]:
+def holder(guard: str) -> str:
+    """The pk of the resource that holds a guard; "" if none does."""
+    answer = dynamodb().get_item(
+        TableName=os.environ["CONTROL_TABLE_NAME"],
+        Key={"pk": {"S": guard}, "sk": {"S": "guard"}},
+        ConsistentRead=True,
+    )
+    item = answer.get("Item")
+    return item["made"]["S"] if item and int(item["expires"]["N"]) >= time.time() else ""
+
+
+def action(guard: str, pk: str, *, instead_of: str = "") -> Action:
     """The transaction's action that claims a guard for a new resource.
 
     It fails when another one holds the guard, unless it is the one that this is `instead_of`.

@@ -3,7 +3,7 @@
     idempotency#{digest of user and key}   request     asked: digest of the request; made; expires
 
 The record is written in the transaction that does the work. It lives for a day. `made` lists what
-was written, as "pk/version", of which the answer is made anew.
+each write came to, of which the answer is made anew.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
 from functions.shared.identity import Identity
 from functions.shared.resources import serialise
-from functions.shared.store import dynamodb
+from functions.shared.store import Action, dynamodb
 
 PREFIX = "idempotency#"
 
@@ -29,6 +31,15 @@ MAX_LENGTH = 255
 SECONDS = 24 * 3600
 
 
+class Made(NamedTuple):
+    """What an entry came to, by its place (0 for a create); no version where there was nothing."""
+
+    entry: int
+    status: int
+    pk: str = ""
+    version: int = 0
+
+
 def key_of(request: Request) -> str:
     """The request's key; "" without. 400 for one that is too long."""
     key = request.headers.get(HEADER, "").strip()
@@ -37,7 +48,7 @@ def key_of(request: Request) -> str:
     return key
 
 
-def made_before(request: Request, identity: Identity) -> list[str] | None:
+def made_before(request: Request, identity: Identity) -> list[Made] | None:
     """What the request wrote when it was sent before; None when it wasn't.
 
     422 when another request had the key.
@@ -49,28 +60,30 @@ def made_before(request: Request, identity: Identity) -> list[str] | None:
         Key=_key(request, identity),
         ConsistentRead=True,
     )
-    return made_by(request, answer["Item"]) if "Item" in answer else None
+    item = answer.get("Item")
+    lives = item and int(item["expires"]["N"]) >= time.time()
+    return made_by(request, item) if lives else None
 
 
-def made_by(request: Request, item: dict[str, Any]) -> list[str] | None:
-    """What a record says that the request wrote."""
-    if int(item["expires"]["N"]) < time.time():
-        return None
+def made_by(request: Request, item: dict[str, Any]) -> list[Made]:
+    """What a record says that the request wrote; 422 when it is another request's."""
     if item["asked"]["S"] != _digest(request):
         raise FhirError(422, "processing", "Another request was sent with this Idempotency-Key.")
-    return [entry["S"] for entry in item["made"]["L"]]
+    return msgspec.json.decode(item["made"]["S"], type=list[Made])
 
 
-def action(request: Request, identity: Identity, made: Sequence[str]) -> dict[str, Any]:
-    """The transaction's action that records the request; it fails when that was done already."""
+def actions(request: Request, identity: Identity, made: Sequence[Made]) -> list[Action]:
+    """The transaction's action that records a request with a key; it fails when that was done."""
+    if not key_of(request):
+        return []
     now = int(time.time())
-    return {
+    put = {
         "Put": {
             "TableName": os.environ["CONTROL_TABLE_NAME"],
             "Item": {
                 **_key(request, identity),
                 "asked": {"S": _digest(request)},
-                "made": {"L": [{"S": entry} for entry in made]},
+                "made": {"S": serialise(made).decode()},
                 "expires": {"N": str(now + SECONDS)},
             },
             "ConditionExpression": "attribute_not_exists(pk) OR expires < :now",
@@ -78,6 +91,7 @@ def action(request: Request, identity: Identity, made: Sequence[str]) -> dict[st
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
+    return [put]
 
 
 def _key(request: Request, identity: Identity) -> dict[str, Any]:

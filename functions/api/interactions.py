@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from functions.api import json_patch, writes
+from functions.api import idempotency, json_patch, writes
+from functions.api.idempotency import Made
 from functions.shared import consistency, headers, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response, fhir, resource_of
 from functions.shared.identity import Identity
 from functions.shared.resources import new_id
-from functions.shared.store import Stale, Taken, Version
+from functions.shared.store import ActionRefused, Stale, Taken, Version
 
 _TRIES = 5
 """How often a write without If-Match is tried when others write at the same time."""
@@ -32,9 +33,30 @@ _NOT_CREATED_YET = "GET, HEAD, DELETE"
 
 def create(request: Request, identity: Identity, resource_type: str) -> Response:
     """201. The server chooses the id; a client's is ignored."""
-    resource = body_of(request, resource_type)
-    version = writes.draft(resource, new_id(), 1, identity.subject)
-    store.create(version)
+    before = idempotency.made_before(request, identity)
+    if before is None:
+        resource = body_of(request, resource_type)
+        version = writes.draft(resource, new_id(), 1, identity.subject)
+        try:
+            store.create(version, idempotency.actions(request, identity, [record(version)]))
+        except ActionRefused as refused:
+            before = idempotency.made_by(request, refused.item)
+        else:
+            return written(request, version, created=True)
+    return answered_before(request, before)
+
+
+def record(version: Version) -> Made:
+    """What a create came to."""
+    return Made(0, 201, version.pk, version.version)
+
+
+def answered_before(request: Request, before: Sequence[Made]) -> Response:
+    """The answer that a create with an Idempotency-Key got when it was sent first."""
+    [made] = before
+    version = store.read(made.pk, made.version)
+    if version is None:
+        raise FhirError(410, "deleted", "What this request made was erased.")
     return written(request, version, created=True)
 
 

@@ -21,15 +21,19 @@ Operations = list[dict[str, Any]]
 
 def operations_of(request: Request) -> Operations:
     """The operations in a request's body. 415 for other patches, 400 for what is none."""
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != JSON_PATCH:
+    require_media_type(request.headers.get("content-type", ""))
+    return operations_in(request.body)
+
+
+def require_media_type(value: str) -> None:
+    """415 for patches of another kind."""
+    if value.split(";")[0].strip().lower() != JSON_PATCH:
         raise FhirError(
             415,
             "not-supported",
             f"Send the patch as {JSON_PATCH}.",
             headers={"Accept-Patch": JSON_PATCH},
         )
-    return operations_in(request.body)
 
 
 def operations_in(body: bytes) -> Operations:
@@ -43,7 +47,12 @@ def operations_in(body: bytes) -> Operations:
 
 
 def patched(operations: Operations, last: Version, matched: int | None) -> Version:
-    """The version after `last` that the operations make.
+    """The version after `last` that the operations make; errors as of `resource_after`."""
+    return writes.successor(resource_after(operations, last, matched), last)
+
+
+def resource_after(operations: Operations, last: Version, matched: int | None) -> dict[str, Any]:
+    """What the operations make of a version's resource.
 
     410 when it was deleted, 412 unless If-Match names it, 422 when an operation can't be done.
     """
@@ -55,7 +64,7 @@ def patched(operations: Operations, last: Version, matched: int | None) -> Versi
         (resource.get("resourceType"), resource.get("id")) != (resource_type, resource_id)
     ):
         raise _refused(f"a patch leaves resourceType and id of {quote(last.pk)} as they are")
-    return writes.successor(writes.require_type(resource, resource_type), last)
+    return writes.require_type(resource, resource_type)
 
 
 def _apply(operations: Operations, document: Any) -> Any:

@@ -32,7 +32,7 @@ class Route(NamedTuple):
     method: str
     template: str
     code: str
-    operation: Operation
+    operation: Operation | None
     answer: Callable[[Call], Response]
 
 
@@ -64,7 +64,7 @@ def route(request: Request) -> Response:
     found = _BY_TEMPLATE[template].get(method)
     if found is None or (kind == "Binary" and found.code in _ELSEWHERE):
         raise _not_allowed(template, kind)
-    if kind:
+    if kind and found.operation:
         require(identity, found.operation, kind)
     get = values.get
     call = Call(
@@ -173,6 +173,12 @@ def _delete_matching(call: Call) -> Response:
     return conditional.delete(call.request, call.identity, call.resource_type)
 
 
+def _bundle(call: Call) -> Response:
+    from functions.api import bundles
+
+    return bundles.process(call.request, call.identity)
+
+
 def _history(call: Call) -> Response:
     from functions.api import history  # here, as search
 
@@ -228,6 +234,8 @@ def _form(request: Request) -> list[tuple[str, str]]:
 
 ROUTES = (
     Route("GET", "/", "search-system", "search", _search),
+    Route("POST", "/", "batch", None, _bundle),
+    Route("POST", "/", "transaction", None, _bundle),
     Route("POST", "/_search", "search-system", "search", _search),
     Route("GET", "/{type}", "search-type", "search", _search),
     Route("POST", "/{type}/_search", "search-type", "search", _search),

@@ -15,7 +15,12 @@ _ETAG = re.compile(r'(?:W/)?"([1-9]\d{0,14})"')
 
 def if_match(request: Request) -> int | None:
     """The version that If-Match names; None for no condition. 400 for other ETags than ours."""
-    value = request.headers.get("if-match", "").strip()
+    return etag_version(request.headers.get("if-match", ""))
+
+
+def etag_version(value: str) -> int | None:
+    """The version in an ETag that is a condition; None for no condition. 400 for other ETags."""
+    value = value.strip()
     if value in ("", "*"):  # any version that exists: an update needs one anyway
         return None
     found = _ETAG.fullmatch(value)

@@ -71,17 +71,7 @@ def respond(
     """Answers an event with what `route` returns; an exception becomes an OperationOutcome."""
     started = time.perf_counter()
     log: dict[str, Any] = {}
-    try:
-        response = route(request_of(event, log))
-    except FhirError as error:
-        response = _failure(error, log)
-    except Exception as error:
-        known = of_service(error)
-        if known is None:
-            logger.exception("fault", extra={"fields": {"request": _request_id(event)}})
-            known = FhirError(500, "exception", "The server failed; the fault was recorded.")
-        log["cause"] = type(error).__name__
-        response = _failure(known, log)
+    response = attempt(lambda: route(request_of(event, log)), log, _request_id(event))
     body = b"" if event.get("httpMethod") == "HEAD" else _laid_out(event, response.body)
     logger.info(
         "request",
@@ -109,6 +99,21 @@ def respond(
         "body": body.decode(),
         "isBase64Encoded": False,
     }
+
+
+def attempt(answer: Callable[[], Response], log: dict[str, Any], request_id: str) -> Response:
+    """The answer; an exception becomes an OperationOutcome. `log` is told what went wrong."""
+    try:
+        return answer()
+    except FhirError as error:
+        return _failure(error, log)
+    except Exception as error:
+        known = of_service(error)
+        if known is None:
+            logger.exception("fault", extra={"fields": {"request": request_id}})
+            known = FhirError(500, "exception", "The server failed; the fault was recorded.")
+        log["cause"] = type(error).__name__
+        return _failure(known, log)
 
 
 def _laid_out(event: dict[str, Any], body: bytes) -> bytes:

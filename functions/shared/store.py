@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
-import random
 import secrets
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +20,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.shared import errors
 from functions.shared.errors import FhirError
 from functions.shared.log import logger
+from functions.shared.transactions import Refused, is_own, transact
 
 OVERFLOW_BYTES = 300_000
 """Compressed bodies above this go to S3. An item holds 400 kB with its attributes' names."""
@@ -32,7 +30,7 @@ OVERFLOW_BYTES = 300_000
 SHARDS = 8
 """Partitions of the change index per type."""
 
-_CONFLICT_TRIES = 5
+_TRANSACTION_BYTES = 3_000_000  # of bodies: with all else, AWS's limit is 4 MB
 _BATCH = 100  # keys of a BatchGetItem: AWS's limit
 
 _CONFIG = Config(
@@ -42,6 +40,10 @@ _CONFIG = Config(
     tcp_keepalive=True,
     max_pool_connections=16,
 )
+
+
+Action = dict[str, Any]
+"""One of a transaction, as DynamoDB's API has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,23 +162,23 @@ def _items(
     return found
 
 
-def create(version: Version, also: Sequence[dict[str, Any]] = ()) -> None:
+def create(version: Version, also: Sequence[Action] = ()) -> None:
     """Writes version 1; 409 when the id is taken. `also`: more actions of the same transaction."""
     version = _with_nonce(version)
     item = item_of(version)
     put = _put(item)
     try:
         if also:
-            _transact([{"Put": put}, *also], version.nonce, own=0)
+            transact(dynamodb(), [{"Put": put}, *also], version.nonce)
         else:
             dynamodb().put_item(**put)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
-        if not _is_own(error.response.get("Item"), version.nonce):
+        if not is_own(error.response.get("Item"), version.nonce):
             _discard(item)
             raise Taken from None
-    except _Refused as refused:
+    except Refused as refused:
         _discard(item)
         if refused.index == 0:
             raise Taken from None
@@ -186,7 +188,7 @@ def create(version: Version, also: Sequence[dict[str, Any]] = ()) -> None:
         raise
 
 
-def append(version: Version, also: Sequence[dict[str, Any]] = (), *, revive: bool = False) -> None:
+def append(version: Version, also: Sequence[Action] = (), *, revive: bool = False) -> None:
     """Writes version n+1 on version n, in one transaction.
 
     412 (`Stale`) when n isn't the latest version; 410 when n is a tombstone, unless `revive`; 409
@@ -203,8 +205,8 @@ def append(version: Version, also: Sequence[dict[str, Any]] = (), *, revive: boo
     }
     put = _put(item)
     try:
-        _transact([{"Put": put}, {"ConditionCheck": check}, *also], version.nonce, own=0)
-    except _Refused as refused:
+        transact(dynamodb(), [{"Put": put}, {"ConditionCheck": check}, *also], version.nonce)
+    except Refused as refused:
         _discard(item)
         if refused.index >= 2:
             raise ActionRefused(refused.index - 2, refused.item) from None
@@ -216,7 +218,53 @@ def append(version: Version, also: Sequence[dict[str, Any]] = (), *, revive: boo
         raise
 
 
-def item_of(version: Version) -> dict[str, Any]:
+def write_all(versions: Sequence[Version], also: Sequence[Action] = ()) -> None:
+    """Writes versions of several resources, and does `also`, in one transaction: all or nothing.
+
+    The latest version of each must have been read, and be one that may have a successor: it can't
+    change, so that nothing but the successor's absence is asked for. `Stale` when there is one.
+    """
+    versions = [_with_nonce(version) for version in versions]
+    limit = _inline_limit(versions)
+    items = [item_of(version, limit) for version in versions]
+    puts = [{"Put": _put(item)} for item in items]
+    try:
+        if puts or also:
+            transact(dynamodb(), [*puts, *also], versions[0].nonce if versions else "")
+    except (Refused, FhirError) as error:
+        for item in items:
+            _discard(item)
+        if not isinstance(error, Refused):
+            raise
+        if error.index < len(items):
+            raise Stale from None
+        raise ActionRefused(error.index - len(items), error.item) from None
+
+
+def unchanged(pk: str, version: int) -> Action:
+    """The condition that a resource has no later version than this one."""
+    return {
+        "ConditionCheck": {
+            "TableName": os.environ["TABLE_NAME"],
+            "Key": _key(pk, version + 1),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+    }
+
+
+def _inline_limit(versions: Sequence[Version]) -> int:
+    """Compressed bodies above it go to S3, so that the others fit into one transaction together."""
+    if sum(len(version.body) for version in versions) <= _TRANSACTION_BYTES:
+        return OVERFLOW_BYTES
+    room = _TRANSACTION_BYTES
+    for size in sorted(len(zlib.compress(version.body)) for version in versions):
+        room -= size
+        if room < 0:
+            return min(size - 1, OVERFLOW_BYTES)
+    return OVERFLOW_BYTES
+
+
+def item_of(version: Version, inline_limit: int = OVERFLOW_BYTES) -> dict[str, Any]:
     """The DynamoDB item of a version. A large body is put into the overflow bucket first."""
     item: dict[str, Any] = {
         **_key(version.pk, version.version),
@@ -237,7 +285,7 @@ def item_of(version: Version) -> dict[str, Any]:
     if not version.body:
         return item
     packed = zlib.compress(version.body)
-    if len(packed) <= OVERFLOW_BYTES:
+    if len(packed) <= inline_limit:
         return {**item, "body": {"B": packed}}
     key = f"{version.pk}/{version.version}-{version.nonce}"
     s3().put_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=key, Body=packed)
@@ -276,43 +324,6 @@ def shard_of(pk: str) -> str:
     return f"{pk.partition('/')[0]}#{zlib.crc32(pk.encode()) % SHARDS}"
 
 
-class _Refused(Exception):
-    """A transaction's first failed condition."""
-
-    def __init__(self, index: int, item: dict[str, Any]) -> None:
-        super().__init__(index)
-        self.index = index
-        self.item = item
-
-
-def _transact(actions: list[dict[str, Any]], nonce: str, own: int) -> None:
-    """One transaction; `own` is the index of the action whose item carries the nonce."""
-    for attempt in range(_CONFLICT_TRIES):
-        if attempt:
-            time.sleep(random.uniform(0.01, 0.01 * 2**attempt))  # noqa: S311
-        try:
-            dynamodb().transact_write_items(TransactItems=actions, ClientRequestToken=nonce)
-            return
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "TransactionCanceledException":
-                raise
-            reasons = error.response.get("CancellationReasons", [])
-            if _is_own(reasons[own].get("Item") if reasons else None, nonce):
-                return
-            for index, reason in enumerate(reasons):
-                if reason.get("Code") == "ConditionalCheckFailed":
-                    raise _Refused(index, reason.get("Item", {})) from None
-            codes = {reason.get("Code") for reason in reasons} - {"None", None}
-            if codes - {"TransactionConflict"}:
-                raise _of_reasons(codes, error) from None
-    raise FhirError(409, "conflict", "Other requests are changing the same resource; try again.")
-
-
-def _of_reasons(codes: set[Any], error: ClientError) -> Exception:
-    throttled = codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}
-    return errors.throttled() if throttled else error
-
-
 def _key(pk: str, version: int) -> dict[str, Any]:
     return {"pk": {"S": pk}, "version": {"N": str(version)}}
 
@@ -328,10 +339,6 @@ def _put(item: dict[str, Any]) -> dict[str, Any]:
 
 def _with_nonce(version: Version) -> Version:
     return version if version.nonce else replace(version, nonce=secrets.token_hex(12))
-
-
-def _is_own(item: dict[str, Any] | None, nonce: str) -> bool:
-    return bool(item) and item.get("nonce", {}).get("S") == nonce
 
 
 def _discard(item: dict[str, Any]) -> None:

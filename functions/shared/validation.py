@@ -106,11 +106,17 @@ def _compiled(kind: str) -> tuple[Any, dict[str, Any]]:
     """The validator of a type, and its definitions."""
     import jsonschema_rs  # here, since reads and searches don't need it
 
-    definitions = {**_definitions(""), **_definitions(kind)}
+    definitions = definitions_of(kind)
     validator = jsonschema_rs.Draft202012Validator(
         {"$defs": definitions, "$ref": f"#/$defs/{kind}"}, validate_formats=True, formats=_FORMATS
     )
     return validator, definitions
+
+
+@cache
+def definitions_of(kind: str) -> dict[str, Any]:
+    """The JSON schemas of a resource type and of the data types, by name."""
+    return {**_definitions(""), **_definitions(kind)}
 
 
 @cache

@@ -25,6 +25,8 @@ CALLS = {
     "update": ("PUT", "/Basic/{id}"),
     "patch": ("PATCH", "/Basic/{id}"),
     "delete": ("DELETE", "/Basic/{id}"),
+    "batch": ("POST", "/"),
+    "transaction": ("POST", "/"),
     "search-type": ("GET", "/Basic"),
     "search-system": ("GET", "/"),
 }
@@ -59,7 +61,8 @@ def test_every_interaction_that_is_listed_is_served(
         engine(EMPTY)
         made = api.make(BASIC)
         method, path = CALLS[code]
-        body = {"POST": BASIC, "PUT": made, "PATCH": "[]"}.get(method)
+        bundle = {"resourceType": "Bundle", "type": code}
+        body = {"POST": BASIC if path != "/" else bundle, "PUT": made, "PATCH": "[]"}.get(method)
         sent = {"Content-Type": JSON_PATCH} if method == "PATCH" else {}
         assert api.call(method, path.format(id=made["id"]), body, sent).status < 300, code
 

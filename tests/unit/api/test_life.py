@@ -141,7 +141,7 @@ def test_a_malformed_if_match_is_the_clients_error(api: Client, etag: str) -> No
         ("POST", "/Patient/1/_history", {}, None, 405),
         ("DELETE", "/_history", {}, None, 405),
         ("DELETE", "/metadata", {}, None, 405),
-        ("POST", "/", {}, {"resourceType": "Bundle", "type": "batch"}, 405),
+        ("PUT", "/", {}, {"resourceType": "Bundle", "type": "batch"}, 405),
         ("POST", "/Binary", {}, {"resourceType": "Binary"}, 405),
         ("GET", "/Binary/1", {}, None, 405),
         ("GET", "/Patient/1", {"Accept": "text/turtle"}, None, 406),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.shared import store
+from functions.shared import store, transactions
 from functions.shared.errors import FhirError
 from functions.shared.store import ActionRefused, Stale, Version
 from tests.unit.conftest import CONTROL, OVERFLOW
@@ -153,7 +153,7 @@ def test_transactions_in_each_others_way_are_tried_again(
     tables: Any, interpose: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(store.time, "sleep", waits.append)
+    monkeypatch.setattr(transactions.time, "sleep", waits.append)
     conflicts = [cancelled("TransactionConflict", "None")] * 3
 
     def transact(**arguments: Any) -> None:
@@ -188,7 +188,7 @@ def test_a_transaction_that_cannot_run_leaves_nothing(
     def transact(**arguments: Any) -> None:
         raise cancelled(*codes)
 
-    monkeypatch.setattr(store.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(transactions.time, "sleep", lambda seconds: None)
     one = first(LARGE)
     store.create(one)
     interpose("dynamodb", transact_write_items=transact)

@@ -1,0 +1,87 @@
+"""Bundles of requests: batches, and the way to transactions.
+
+https://hl7.org/fhir/R4/http.html#transaction. A batch's entries know nothing of each other. Answers
+have no resources unless `Prefer: return=representation` asks for them; reads always do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from functions.api import answers, entries, idempotency, transaction
+from functions.api.answers import Answer
+from functions.api.entries import Entry
+from functions.api.routing import route
+from functions.shared.errors import FhirError, operation_outcome, quote
+from functions.shared.http import Request, Response, attempt, fhir, resource_of
+from functions.shared.identity import Identity
+from functions.shared.resources import serialise
+
+MAX_ENTRIES = 1_000
+"""Of a batch: so many are done within the gateway's 29 seconds."""
+
+_PARALLEL = 8
+
+
+def process(request: Request, identity: Identity) -> Response:
+    """200 with a Bundle of what became of each entry.
+
+    A transaction that fails has done nothing, and is answered with its first error.
+    """
+    sent = resource_of(request)
+    kind, given = sent.get("type"), sent.get("entry", [])
+    if sent.get("resourceType") != "Bundle" or kind not in ("batch", "transaction"):
+        raise FhirError(
+            400,
+            "value",
+            f"Send a Bundle of type batch or transaction, not {quote(kind)}.",
+            expression=["Bundle.type"],
+        )
+    if not isinstance(given, list):
+        raise FhirError(400, "structure", "Entries are an array.", expression=["Bundle.entry"])
+    if len(given) > MAX_ENTRIES:
+        raise FhirError(413, "too-long", f"A bundle has at most {MAX_ENTRIES} entries.")
+    if kind == "batch":
+        return fhir(200, answers.bundle("batch-response", _batch(request, given)))
+    read = [entries.read(index, entry, request.base_url) for index, entry in enumerate(given)]
+    done = transaction.run(request, identity, read)
+    told = (
+        done.answers[entry.index] if entry.index in done.answers else alone(request, entry)
+        for entry in read
+    )
+    return fhir(200, answers.bundle("transaction-response", told), done.headers)
+
+
+def alone(request: Request, entry: Entry) -> Answer:
+    """The answer to an entry as a request of its own; errors are answers, too."""
+
+    def answer() -> Response:
+        if not entry.segments and entry.method == "POST":
+            raise FhirError(400, "not-supported", "A bundle can't be within a bundle.")
+        return route(entries.request_of(entry, request))
+
+    return answers.of_response(entry, attempt(answer, {}, request.request_id))
+
+
+def _batch(request: Request, given: list[Any]) -> list[Answer]:
+    def answer(numbered: tuple[int, Any]) -> Answer:
+        index, sent = numbered
+        try:
+            entry = entries.read(index, sent, request.base_url)
+            return alone(_with_own_key(request, index), entry)
+        except FhirError as error:
+            return Answer(error.status, outcome=serialise(operation_outcome(error)))
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(answer, enumerate(given)))
+
+
+def _with_own_key(request: Request, index: int) -> Request:
+    """The bundle's Idempotency-Key makes one for each of its entries."""
+    if key := idempotency.key_of(request):
+        own = hashlib.sha256(f"{key}#{index}".encode()).hexdigest()
+        return replace(request, headers={**request.headers, idempotency.HEADER: own})
+    return request
