@@ -120,18 +120,19 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return messages.ReadResponse(
                 id=request.id, properties=request.properties, inputs=request.inputs
             )
+        known = wire.plain(request.properties)
         with told(context):
-            found = handler.read(
-                Aws(self._clients, self._contents), request.id, wire.plain(request.properties)
-            )
+            found = handler.read(Aws(self._clients, self._contents), request.id, known)
         if found is None:
             return messages.ReadResponse()
-        imported = not request.properties.fields
-        given = set(handler.described if imported else request.inputs.fields) & found.keys()
-        still = Struct()
+        still, inputs = Struct(), Struct()
         still.update({k: v for k, v in request.properties.items() if k in found})
-        properties, inputs = wire.answer(still, found), Struct()
-        inputs.update({name: properties[name] for name in given})
+        properties = wire.answer(still, found)
+        # An output may stand in for an input: only what is another one now has drifted.
+        drifted = {name for name in changed(known, found) if name in request.inputs}
+        inputs.update({k: v for k, v in request.inputs.items() if k not in drifted})
+        seen = drifted if known else set(handler.described)
+        inputs.update({name: properties[name] for name in seen & found.keys()})
         return messages.ReadResponse(id=request.id, properties=properties, inputs=inputs)
 
     def Delete(self, request: Any, context: Any) -> Any:
