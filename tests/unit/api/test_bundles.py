@@ -39,6 +39,12 @@ def patch(*operations: Any) -> dict[str, Any]:
     return {"resourceType": "Binary", "contentType": JSON_PATCH, "data": data}
 
 
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto doesn't lock what it copies for a transaction."""
+    monkeypatch.setattr(bundles, "_PARALLEL", 1)
+
+
 @pytest.fixture
 def send(api: Client) -> Callable[..., Reply]:
     def run(kind: str, *entries: Any, **headers: str) -> Reply:
