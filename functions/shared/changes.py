@@ -80,7 +80,8 @@ def _page(shard: str, until: str, page: int, after: dict[str, Any] | None = None
     return dynamodb().query(
         TableName=os.environ["TABLE_NAME"],
         IndexName=INDEX,
-        KeyConditionExpression="shard = :shard AND updated <= :until",
+        KeyConditionExpression="#shard = :shard AND updated <= :until",
+        ExpressionAttributeNames={"#shard": "shard"},  # a reserved word
         ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"S": until}},
         ScanIndexForward=False,
         Limit=page,
