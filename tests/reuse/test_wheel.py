@@ -13,6 +13,7 @@ from tests.reuse.conftest import EXAMPLES, ROOT, run
 
 HERE = Path(__file__).parent
 DEPLOYED = ("functions", "portal", "charts")
+COMMAND = "cli"
 OTHER_LANGUAGES = {
     *("PulumiPlugin.yaml", "__main__.py", "_package.py", "requirements.txt", "schema.json"),
 }
@@ -28,7 +29,9 @@ OWN_NETWORK = {
 def test_everything_that_is_deployed_is_inside(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
-    files = [path for top in DEPLOYED for path in (ROOT / top).rglob("*") if path.is_file()]
+    files = [
+        path for top in (*DEPLOYED, COMMAND) for path in (ROOT / top).rglob("*") if path.is_file()
+    ]
     files += [path for path in (ROOT / "components").iterdir() if path.is_file()]
     expected = {
         f"ai4h_platform/{path.relative_to(ROOT).as_posix()}"
