@@ -43,6 +43,7 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadfile
 	$(RUN) -m pytest -m reuse
 	$(RUN) -m pytest -m chart -n 2 --dist loadfile
+	$(RUN) -m pytest -m autoscaling
 	$(RUN) -m pytest -m e2e
 	$(RUN) -m pytest -m engine
 

@@ -36,6 +36,7 @@ PROGRAMS = {
     "etcd": Program("etcd", "go.etcd.io/etcd/server/v3"),
     "generate_sdk": Program("pulumi", "./generate_sdk"),
     "helm": Program("helm", "helm.sh/helm/v3/cmd/helm"),
+    "karpenter": Program("karpenter", "github.com/aws/karpenter-provider-aws/kwok"),
     "kube-apiserver": Program(
         "kubernetes",
         "k8s.io/kubernetes/cmd/kube-apiserver",

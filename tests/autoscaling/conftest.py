@@ -1,0 +1,72 @@
+"""The rig: pools and machines as the program's own graph has them, under the real Karpenter."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.autoscaling import aws as services
+from tests.autoscaling import cluster as kubernetes
+from tests.autoscaling.aws import Aws, Seeded
+from tests.autoscaling.cluster import Cluster
+from tests.autoscaling.network import NoNamespaceError, own_network
+from tests.chart.rendering import Resource
+from tests.conftest import missing
+from tests.graph.conftest import no_ambient_aws, pytest_configure  # noqa: F401 (pytest uses both)
+from tests.graph.strict import Graph, stack_graph
+from tools.go_programs import program
+
+STACK = "dev"
+RELEASE = "evaluation-karpenter-karpenter"
+PROGRAMS = ("etcd", "helm", "karpenter", "kube-apiserver")
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A cluster whose pools are ours, and the AWS below it."""
+
+    cluster: Cluster
+    aws: Aws
+    seeded: Seeded
+    node_class: Resource
+    pools: dict[str, Resource]
+
+
+@pytest.fixture(scope="session")
+def graph() -> Graph:
+    if shutil.which("go") is None:
+        missing("Karpenter and Kubernetes are built with Go, and there is no go on PATH")
+    return stack_graph(STACK)
+
+
+@pytest.fixture(scope="session")
+def rig(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    for name in PROGRAMS:
+        program(name)  # before the network is gone, from which what they are built of comes
+    folder = tmp_path_factory.mktemp("autoscaling")
+    values = graph.one("kubernetes:helm.sh/v3:Release", RELEASE).inputs["values"]
+    settings = values["settings"]
+    node_class = _manifest(graph, "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass")[0]
+    try:
+        with own_network(), services.running(folder) as aws:
+            seeded = services.seed(
+                aws,
+                settings["clusterName"],
+                node_class["spec"]["instanceProfile"],
+                settings["interruptionQueue"],
+            )
+            with kubernetes.running(folder, aws, values) as cluster:
+                pools = _manifest(graph, "kubernetes:karpenter.sh/v1:NodePool")
+                for resource in (node_class, *pools):
+                    cluster.apply(resource)
+                    cluster.await_condition(resource, "Ready", "True")
+                named = {pool["metadata"]["name"]: pool for pool in pools}
+                yield Rig(cluster, aws, seeded, node_class, named)
+    except NoNamespaceError as error:
+        missing(str(error))
+
+
+def _manifest(graph: Graph, type_: str) -> list[Resource]:
+    keys = ("apiVersion", "kind", "metadata", "spec")
+    return [{key: resource.inputs[key] for key in keys} for resource in graph.all(type_)]
