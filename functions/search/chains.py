@@ -41,12 +41,15 @@ class Chains:
 
         400 for what isn't one, 403 for types in it that aren't allowed, 422 when it is too costly.
         """
+        head, chained, rest = name.partition(".")
+        if not chained and not name.startswith("_has:"):
+            return self._last(types, name, value)
+        self._steps += 1  # here, so that a long chain ends before its first query
+        if self._steps > MAX_STEPS:
+            raise FhirError(422, "too-costly", f"At most {MAX_STEPS} steps of chains.")
         if name.startswith("_has:"):
             return self._has(types, name, value)
-        head, chained, rest = name.partition(".")
-        if chained:
-            return self._chain(types, head, rest, value)
-        return self._last(types, name, value)
+        return self._chain(types, head, rest, value)
 
     def _last(self, types: frozenset[str], name: str, value: str) -> Clause:
         code, _, modifier = name.partition(":")
@@ -114,7 +117,6 @@ class Chains:
 
     def _find(self, types: frozenset[str], clause: Clause) -> list[str]:
         """Keys of all that matches."""
-        self._count()
         answer = self._view.search(
             {
                 "query": self._view.query(types, [clause]),
@@ -130,7 +132,6 @@ class Chains:
 
     def _referred(self, source: str, code: str, clause: Clause, types: list[str]) -> list[str]:
         """Keys of the resources of these types that what matches refers to by the parameter."""
-        self._count()
         prefixes = [f"{start}{type_}/" for type_ in types for start in ("", f"{self._base_url}/")]
         answer = self._view.search(
             {
@@ -153,11 +154,6 @@ class Chains:
         if len(found) > MAX_LINKED:
             raise _too_many()
         return list(found)
-
-    def _count(self) -> None:
-        self._steps += 1
-        if self._steps > MAX_STEPS:
-            raise FhirError(422, "too-costly", f"At most {MAX_STEPS} steps of chains.")
 
 
 def _references(types: frozenset[str], code: str) -> list[Parameter]:

@@ -172,10 +172,25 @@ NAMES = [
     "family", "gender", "birthdate", "general-practitioner", "_id", "_lastUpdated", "_profile",
     "_sort", "_count", "_total", "_summary", "_tag", "_elements", "family:exact", "family:contains",
     "gender:not", "gender:text", "birthdate:missing", "general-practitioner:identifier",
-    "general-practitioner:Organization", "_profile:below", "_profile:above", "odd:", ":", "",
+    "general-practitioner:Organization", "_profile:below", "_profile:above", "odd:", ":", "", ".",
+    "_include", "_include:iterate", "_revinclude", "_has:Observation:patient:code", "link.name",
 ]  # fmt: skip
 VALUES = st.text(max_size=30) | st.sampled_from(
-    ["http://[", "|", "$", "\\", ",", "1e309", "ne", "9999-12-31T23:59:60Z", "0001", "ap2026", "*"]
+    [
+        "http://[",
+        "|",
+        "$",
+        "\\",
+        ",",
+        "1e309",
+        "ne",
+        "9999-12-31T23:59:60Z",
+        "0001",
+        "ap2026",
+        "*",
+        "Patient:link",
+        "Patient:*:Patient",
+    ]
 )
 
 
