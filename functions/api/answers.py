@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from functions.api.entries import Entry
+from functions.shared import consistency
 from functions.shared.errors import FhirError, operation_outcome
 from functions.shared.http import MAX_ANSWER_BYTES, Response, size_in_answer
 from functions.shared.resources import serialise
@@ -19,7 +20,10 @@ _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to an entry. `modified` is an instant; `resource` and `outcome` are JSON."""
+    """The answer to an entry. `modified` is an instant; `resource` and `outcome` are JSON.
+
+    `token` is the consistency token of a write.
+    """
 
     status: int
     location: str = ""
@@ -27,6 +31,7 @@ class Answer:
     modified: str = ""
     resource: bytes = b""
     outcome: bytes = b""
+    token: str = ""
     must_fit: bool = False
     """Whether the resource is what was asked for, and not an extra that may be left out."""
 
@@ -47,6 +52,7 @@ def of_response(entry: Entry, response: Response) -> Answer:
         modified,
         b"" if is_outcome else body,
         body if is_outcome else b"",
+        sent.get(consistency.HEADER, ""),
         must_fit=entry.reads,
     )
 

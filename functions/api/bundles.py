@@ -15,6 +15,7 @@ from functions.api import answers, entries, idempotency, transaction
 from functions.api.answers import Answer
 from functions.api.entries import Entry
 from functions.api.routing import route
+from functions.shared import consistency
 from functions.shared.errors import FhirError, operation_outcome, quote
 from functions.shared.http import Request, Response, attempt, fhir, resource_of
 from functions.shared.identity import Identity
@@ -45,7 +46,9 @@ def process(request: Request, identity: Identity) -> Response:
     if len(given) > MAX_ENTRIES:
         raise FhirError(413, "too-long", f"A bundle has at most {MAX_ENTRIES} entries.")
     if kind == "batch":
-        return fhir(200, answers.bundle("batch-response", _batch(request, given)))
+        answered = _batch(request, given)
+        written = consistency.joined(answer.token for answer in answered)
+        return fhir(200, answers.bundle("batch-response", answered), written)
     read = [entries.read(index, entry, request.base_url) for index, entry in enumerate(given)]
     done = transaction.run(request, identity, read)
     told = (

@@ -26,7 +26,17 @@ _MAC_BYTES = 16
 
 def header(versions: Iterable[Version]) -> dict[str, str]:
     """The header of the answer to a write; none when it wrote nothing, or too much to be named."""
-    text = ",".join(f"{version.pk}/{version.version}" for version in versions)
+    return _header((version.pk, version.version) for version in versions)
+
+
+def joined(tokens: Iterable[str]) -> dict[str, str]:
+    """The header of an answer to several writes, from the tokens of each; "" is of none."""
+    text = ",".join(filter(None, tokens))
+    return _header(versions_of(text).items()) if text else {}
+
+
+def _header(versions: Iterable[tuple[str, int]]) -> dict[str, str]:
+    text = ",".join(f"{pk}/{version}" for pk, version in versions)
     if not text:
         return {}
     packed = zlib.compress(text.encode(), 9)

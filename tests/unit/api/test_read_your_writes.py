@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.search import freshness
+from functions.shared import consistency
 from tests.unit.api.conftest import EMPTY, Client
 from tests.unit.scripted_engine import Answer, ScriptedEngine
 
@@ -26,6 +27,17 @@ def test_every_write_answers_with_a_token(api: Client) -> None:
     assert len(tokens) == 3
     assert TOKEN not in api.get(path).headers
     assert TOKEN in made.headers["Access-Control-Expose-Headers"]
+
+
+def test_a_batch_answers_with_one_token(api: Client) -> None:
+    entries = [{"resource": PATIENT, "request": {"method": "POST", "url": "Patient"}}] * 3
+    entries += [{"request": {"method": "GET", "url": "Patient/none"}}]
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    reply = api.call("POST", "/", bundle)
+    locations = [e["response"].get("location", "") for e in reply.body["entry"]]
+    written = {"/".join(location.split("/")[-4:-2]): 1 for location in locations if location}
+    assert consistency.versions_of(reply.headers[TOKEN]) == written
+    assert len(written) == 3
 
 
 def test_a_search_waits_until_the_index_shows_what_was_written(
