@@ -1,0 +1,171 @@
+"""`ai4h` as a user runs it: a folder sent, killed in the middle, resumed, fetched, verified."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.data import get_testdata_file
+
+from tests.e2e.conftest import ROOT
+from tests.e2e.counting_proxy import CountingProxy
+
+SCANS = ("CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "JPEG2000.dcm")
+LARGE_BYTES = 72 * 1024**2  # in parts: the server wants these above 64 MiB
+CHANCE = random.Random()  # noqa: S311
+
+
+class Command:
+    """The command in a home of its own, behind the proxy."""
+
+    def __init__(self, home: Path, stack: Path, proxy: CountingProxy) -> None:
+        kept = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
+        self.environment = kept | {
+            "AI4H_HOME": str(home),
+            "AI4H_STACK": str(stack),
+            "HTTP_PROXY": proxy.url,
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        }
+
+    def start(self, *words: object, text: str | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *map(str, words)],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(text or "")
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def run(self, *words: object, text: str | None = None, code: int = 0) -> Any:
+        """The JSON of a command that ends with this exit code; its messages if it has none."""
+        process = self.start(*words, text=text)
+        output, messages = process.communicate(timeout=180)
+        assert process.returncode == code, output + messages
+        return json.loads(output) if "--json" in words and output else messages
+
+
+@pytest.fixture
+def proxy() -> Iterator[CountingProxy]:
+    proxy = CountingProxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def command(stack: dict[str, Any], proxy: CountingProxy, tmp_path: Path) -> Command:
+    """Signed in as the demo user of the group data-owner."""
+    file = tmp_path / "stack.json"
+    file.write_text(json.dumps({name: stack[name] for name in stack if name != "users"}))
+    command = Command(tmp_path / "home", file, proxy)
+    user = stack["users"]["data-owner"]
+    sign_in = ("login", "--username", user["username"], "--password-stdin")
+    command.run("datasets", code=3)
+    assert "Incorrect username or password" in command.run(*sign_in, text="wrong", code=3)
+    command.run(*sign_in, text=f"{user['password']}\n")
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "study"
+    (folder / "series 1").mkdir(parents=True)
+    for name in SCANS:
+        path = get_testdata_file(name, download=False)
+        assert path is not None
+        shutil.copy(str(path), folder / "series 1" / name)
+    (folder / "slides.bin").write_bytes(os.urandom(LARGE_BYTES))
+    (folder / "notes.txt").touch()
+    return folder
+
+
+def same(one: Path, other: Path) -> bool:
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    return len(files) == len(SCANS) + 2 and all(
+        (one / file).read_bytes() == (other / file).read_bytes() for file in files
+    )
+
+
+def test_killed_at_random_points_everything_arrives_once(
+    command: Command, proxy: CountingProxy, folder: Path, tmp_path: Path
+) -> None:
+    name, kills = f"Study {uuid.uuid4().hex[:8]}", 0
+    while True:
+        process = command.start("upload", folder, "--dataset", name, "--json")
+        proxy.strike_after(CHANCE.randint(6, 22), process.kill)
+        output, messages = process.communicate(timeout=180)
+        if process.returncode >= 0:
+            break
+        kills += 1
+    proxy.strike_after(0, lambda: None)
+
+    assert process.returncode == 0, messages
+    assert kills > 0
+    assert json.loads(output)["failed"] == {}
+    assert max(proxy.acknowledged.values()) == 1, "nothing acknowledged was sent again"
+    again = command.run("upload", folder, "--dataset", name, "--json")
+    assert (again["sent"], len(again["unchanged"])) == ([], len(SCANS) + 2)
+    assert [found["name"] for found in command.run("datasets", "--json")].count(name) == 1
+
+    back = tmp_path / "back"
+    fetched = command.run("download", name, back, "--json")
+    assert (len(fetched["fetched"]), fetched["failed"]) == (len(SCANS) + 2, {})
+    assert same(folder, back)
+    assert len(command.run("verify", name, back, "--json")["verified"]) == len(SCANS) + 2
+    (back / "slides.bin").write_bytes(os.urandom(LARGE_BYTES))
+    differing = command.run("verify", name, back, "--json", code=1)
+    assert differing["failed"] == {"slides.bin": "has other bytes here"}
+    command.run("download", name, back, "--json")
+    assert same(folder, back)
+
+
+def test_small_files_take_three_requests_each(
+    command: Command, proxy: CountingProxy, tmp_path: Path
+) -> None:
+    folder, count = tmp_path / "many", 60
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number}.csv").write_text(f"{number},{uuid.uuid4()}\n")
+    before = proxy.requests
+
+    report = command.run("upload", folder, "--dataset", f"Many {uuid.uuid4()}", "--json")
+
+    assert len(report["sent"]) == count
+    around = 20  # the dataset, its manifest, and the last files, which are asked after twice
+    assert proxy.requests - before <= 3 * count + around
+
+
+def test_what_cannot_be_done_is_said(
+    command: Command, stack: dict[str, Any], client: Callable[[str], Any], tmp_path: Path
+) -> None:
+    assert "no dataset" in command.run("download", "nowhere", tmp_path / "x", code=1)
+    assert "isn't a folder" in command.run("upload", tmp_path / "x", "--dataset", "d", code=1)
+    assert "Your groups don't allow search" in command.run("search", "Patient", code=4)
+    assert "name=value" in command.run("search", "Patient", "name", code=2)
+    made = client("practitioner").post(
+        "/DocumentReference",
+        json={
+            "resourceType": "DocumentReference",
+            "status": "current",
+            "content": [{"attachment": {"title": "somebody else's"}}],
+        },
+    )
+    stranger = made.json()["id"]
+    assert "no dataset" in command.run("verify", stranger, code=1)
+    command.run("logout")
+    assert "ai4h login" in command.run("datasets", code=3)
