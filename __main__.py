@@ -173,6 +173,7 @@ gateway_args: GatewayArgs = {
         "POST /Binary": uploads.function_arn,
         "ANY /Binary": data.api_function_arn,
         "POST /Binary/_search": data.api_function_arn,
+        "ANY /Binary/_history": data.api_function_arn,
         "ANY /Binary/{id}": uploads.function_arn,
         "GET /Binary/{id}/_history": data.api_function_arn,
         "GET /Binary/{id}/_history/{vid}": uploads.function_arn,

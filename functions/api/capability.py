@@ -16,6 +16,7 @@ from functions.shared.resources import RESOURCE_TYPES, serialise
 _RELEASED = "2026-11-24"
 _URL = "urn:base-url"
 _HL7 = "http://hl7.org/fhir"
+_VALIDATE = {"name": "validate", "definition": f"{_HL7}/OperationDefinition/Resource-validate"}
 _EVERYTHING = {
     "name": "everything",
     "definition": f"{_HL7}/OperationDefinition/Patient-everything",
@@ -54,6 +55,8 @@ def _statement() -> dict[str, Any]:
                 },
                 "resource": [_resource(name) for name in sorted(RESOURCE_TYPES)],
                 "interaction": [{"code": code} for code in _codes(of_type=False)],
+                # Of every type; named by each of them it would be a tenth of the statement.
+                "operation": [_VALIDATE],
                 "compartment": [f"{_HL7}/CompartmentDefinition/{c.lower()}" for c in COMPARTMENTS],
             }
         ],

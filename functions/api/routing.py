@@ -173,6 +173,12 @@ def _delete_matching(call: Call) -> Response:
     return conditional.delete(call.request, call.identity, call.resource_type)
 
 
+def _validate(call: Call) -> Response:
+    from functions.api import validate
+
+    return validate.check(call.request, call.identity, call.resource_type, call.resource_id)
+
+
 def _bundle(call: Call) -> Response:
     from functions.api import bundles
 
@@ -243,6 +249,8 @@ ROUTES = (
     Route("POST", "/{type}/{id}/{member}/_search", "", "search", _search_compartment),
     Route("GET", "/{type}/{id}/$everything", "", "read", _everything),
     Route("POST", "/{type}/{id}/$everything", "", "read", _everything),
+    Route("POST", "/{type}/$validate", "", "create", _validate),
+    Route("POST", "/{type}/{id}/$validate", "", "update", _validate),
     Route("POST", "/{type}", "create", "create", _create),
     Route("GET", "/{type}/{id}", "read", "read", _read),
     Route("GET", "/{type}/{id}/_history/{version}", "vread", "vread", _vread),
@@ -258,7 +266,7 @@ ROUTES = (
 )
 """Every interaction but `capabilities`."""
 
-_WORDS = frozenset({"_history", "_search", "$everything"})
+_WORDS = frozenset({"_history", "_search", "$everything", "$validate"})
 """Segments of a path that are no values."""
 
 _BY_TEMPLATE: Mapping[str, Mapping[str, Route]] = {
