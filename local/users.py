@@ -4,9 +4,8 @@ import secrets
 import string
 from typing import Any
 
-from local.handlers.base import Clients
-
 from local.files import read_json, write_json
+from local.handlers.base import Clients
 from local.state import Resources
 
 DOMAIN = "demo.example"  # reserved: mail to it goes nowhere
