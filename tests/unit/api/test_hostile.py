@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions.api import bundles
 from tests.unit.api.conftest import EMPTY, Client
 from tests.unit.scripted_engine import ScriptedEngine
 
@@ -56,10 +57,11 @@ def send(api: Client, engine: Callable[..., ScriptedEngine]) -> Callable[[dict[s
     scripted = engine()
 
     def run(event: dict[str, Any]) -> int:
-        scripted.script[:] = [EMPTY]
+        scripted.script[:] = [EMPTY] * 9
         event["headers"] = {"Authorization": api.token, **(event.get("headers") or {})}
         answer = handler.handler(event, None)
         assert answer["statusCode"] < 500, event
+        assert '"status":"5' not in answer["body"], event  # of a batch's entries
         if answer["statusCode"] >= 400 and event.get("httpMethod") != "HEAD":
             assert json.loads(answer["body"])["resourceType"] == "OperationOutcome"
         assert not any("\n" in value or "\r" in value for value in answer["headers"].values())
@@ -104,6 +106,61 @@ def test_any_event(
 @PROFILE
 def test_any_resource(send: Callable[[dict[str, Any]], int], body: str) -> None:
     assert send({"httpMethod": "POST", "path": "/Patient", "body": body}) in (201, 400)
+
+
+REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "method": st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]) | VALUES,
+        "url": st.sampled_from(
+            ["Patient", "Patient/1", "/Patient?name=x", "Patient/1/_history", "_history", "", "//a",
+             "Patient/$validate", "Binary/1", "Patient?%FF=1", "http://[", "metadata"]
+        )
+        | VALUES,
+        "ifMatch": st.sampled_from(['W/"1"', "x"]) | VALUES,
+        "ifNoneExist": st.sampled_from(["name=x", ""]) | VALUES,
+        "ifModifiedSince": VALUES,
+    },
+)  # fmt: skip
+LINKS = st.sampled_from(["urn:uuid:1", "Patient?name=x", "Patient/1", "Patient?", "a?b", ""])
+ENTRIES = VALUES | st.fixed_dictionaries(
+    {"request": REQUESTS | VALUES},
+    optional={
+        "fullUrl": LINKS | VALUES,
+        "resource": VALUES
+        | st.fixed_dictionaries(
+            {"resourceType": st.sampled_from(["Patient", "Binary", "Nonsense"])},
+            optional={
+                "managingOrganization": VALUES | st.fixed_dictionaries({"reference": LINKS}),
+                "text": VALUES,
+                "id": VALUES,
+                "meta": VALUES,
+                "contained": VALUES,
+                "data": VALUES,
+                "contentType": VALUES | st.just("application/json-patch+json"),
+            },
+        ),
+    },
+)
+
+
+@given(
+    kind=st.sampled_from(["batch", "transaction"]),
+    entries=VALUES | st.lists(ENTRIES, max_size=3),
+    key=st.none() | TEXT,
+)
+@PROFILE
+def test_any_bundle(
+    send: Callable[[dict[str, Any]], int],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    entries: Any,
+    key: str | None,
+) -> None:
+    monkeypatch.setattr(bundles, "_PARALLEL", 1)  # moto isn't safe for more
+    body = json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries})
+    headers = {"Idempotency-Key": key} if key is not None else {}
+    send({"httpMethod": "POST", "path": "/", "headers": headers, "body": body})
 
 
 def test_damaged_resources(send: Callable[[dict[str, Any]], int]) -> None:
