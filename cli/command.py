@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,13 +210,18 @@ def _bar(what: str, total: int, *, shown: bool) -> Iterator[_Watch]:
         *(TextColumn(what), BarColumn(), DownloadColumn(binary_units=True)),
         *(TransferSpeedColumn(), TimeRemainingColumn()),
     )
-    try:
-        with Progress(*columns, console=notes, disable=not shown) as bar:
+    with Progress(*columns, console=notes, disable=not shown) as bar:
+
+        def stop(signal_number: int, frame: object) -> None:
+            bar.stop()
+            notes.print("Stopped. Run the same command again to go on.")
+            os._exit(128 + signal_number)  # threads in the middle of a transfer wouldn't end soon
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
             yield _Watch(bar, total)
-    except KeyboardInterrupt:
-        notes.print("Stopped. Run the same command again to go on.")
-        sys.stdout.flush()
-        os._exit(130)  # transfers in other threads don't hear the signal
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _reported(report: Report, done: str, about: dict[str, Any], as_json: bool) -> None:

@@ -6,10 +6,12 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +109,10 @@ def test_killed_at_random_points_everything_arrives_once(
     name, kills = f"Study {uuid.uuid4().hex[:8]}", 0
     while True:
         process = command.start("upload", folder, "--dataset", name, "--json")
-        proxy.strike_after(CHANCE.randint(6, 22), process.kill)
+        strike = CHANCE.choice((signal.SIGKILL, signal.SIGINT))
+        proxy.strike_after(CHANCE.randint(6, 22), partial(process.send_signal, strike))
         output, messages = process.communicate(timeout=180)
-        if process.returncode >= 0:
+        if process.returncode not in (-signal.SIGKILL, 130):
             break
         kills += 1
     proxy.strike_after(0, lambda: None)
