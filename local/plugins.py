@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from local.assets import Contents
+from local.errors import LocalError
 from local.files import REPOSITORY, read_json, write_json
 from local.handlers.base import Clients
 from local.servers import ACCOUNT, REGION
@@ -34,8 +35,12 @@ def version(package: str) -> str:
 
 
 def install(home: Path, clients: Clients = NOTHING_MADE) -> None:
-    """Makes a plugin for each package in a Pulumi home, with what it must know."""
+    """Makes a plugin for each package in a Pulumi home, with what it must know.
+
+    Raises LocalError for a home in use: real stacks would then be deployed by these plugins."""
     settings = _settings(home)
+    if home.is_dir() and any(home.iterdir()) and not settings.exists():
+        raise LocalError(f"{home} is in use: name a new folder, and set PULUMI_HOME to it.")
     (settings.parent / "contents").mkdir(parents=True, exist_ok=True)
     known = ("region", "account", "endpoint_url", "access_key", "secret_key", "search_url",
              "edge_url")  # fmt: skip

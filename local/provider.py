@@ -4,9 +4,10 @@ Resources are made by the handlers of `make local`; those that have none, and al
 there is no local AWS, are recorded: they keep their inputs and get plausible outputs. The second
 is enough for the preview of any stack without credentials:
 
-    python -m local.provider install ~/.pulumi
+    python -m local.provider install /tmp/recorded
+    PULUMI_HOME=/tmp/recorded pulumi preview --stack dev
 
-puts plugins for all packages that the program uses into a Pulumi home, in place of the real ones.
+The first puts plugins for all packages that the program uses into a Pulumi home of its own.
 """
 
 import contextlib
@@ -229,7 +230,10 @@ def serve(package: str, settings: Path, engine: str) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["install", home]:
-            plugins.install(Path(home))
+            try:
+                plugins.install(Path(home))
+            except LocalError as error:
+                sys.exit(str(error))
         case ["serve", package, settings, engine]:
             serve(package, Path(settings), engine)
         case _:

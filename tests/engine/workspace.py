@@ -5,6 +5,7 @@ Programs run in this process, through Pulumi's Automation API, so that no langua
 
 import gc
 import json
+import os
 import runpy
 import shutil
 from collections import defaultdict
@@ -143,11 +144,14 @@ class Workspace:
         self._folder = folder
         self._home = home = folder / "home"
         install(home, clients)
-        (home / "bin").mkdir()
-        (home / "bin" / "pulumi").symlink_to(pulumi)
+        self.programs = home / "bin"
+        """A folder on the engine's PATH."""
+        self.programs.mkdir()
+        (self.programs / "pulumi").symlink_to(pulumi)
         self._backend = folder / "backend"
         self._backend.mkdir()
         self._environment = {
+            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
             "PULUMI_HOME": str(home),
             "PULUMI_BACKEND_URL": f"file://{self._backend}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
