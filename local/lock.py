@@ -61,8 +61,11 @@ def holder(path: Path) -> int | None:
 
 def _opened(path: Path) -> IO[str]:
     # Append mode makes the file if need be and never empties one that another process wrote.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a+", encoding="ascii")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise LocalError(f"Can't write to {path.parent}: {error.strerror}.") from error
 
 
 def _pid(file: IO[str]) -> int | None:
