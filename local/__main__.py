@@ -108,7 +108,8 @@ def down(state: StateDirectory) -> int:
             console.print("Nothing is running.")
         return 0
     os.kill(pid, signal.SIGTERM)
-    if not processes.wait_until(lambda: running(state) is None, DOWN_SECONDS):
+    # It lets go of the lock a moment before it ends.
+    if not processes.wait_until(lambda: processes.started_at(pid) is None, DOWN_SECONDS):
         raise LocalError(f"Process {pid} doesn't end: see {state.logs}.")
     console.print("Stopped.")
     return 0
