@@ -141,7 +141,6 @@ def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
             "body": {"B": b"neither zlib nor JSON"},
             "owner": {"S": "nobody"},
             "updated": {"S": "2026-01-01T00:00:00.000Z"},
-            "shard": {"S": "Patient#0"},
         },
     )
     after = [store(number) for number in range(5, 10)]
