@@ -45,7 +45,7 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	$(RUN) -m pytest -m chart -n 2 --dist loadfile
 	$(RUN) -m pytest -m autoscaling
 	$(RUN) -m pytest -m e2e
-	$(RUN) -m pytest -m engine
+	$(RUN) -m pytest -m engine -n 2 --dist loadfile
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
 	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadfile
