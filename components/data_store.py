@@ -10,21 +10,13 @@ import pulumi_random as random
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Function, Functions, allow
+from ._indexing import Indexing
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX, control_table, versions_table
 
-# The indexer raises on what passes, so the engine may be away for this long without loss; a record
-# that ends the function itself is given up after it, with time left to look it up in the stream,
-# which keeps a day.
-MAX_RECORD_AGE_SECONDS = 12 * 3600
-BATCH = 100
-PARALLEL_BATCHES = 2  # per shard; a resource's versions stay in order
-
 API_SECONDS = 29  # API Gateway waits no longer
-INDEXER_SECONDS = 60
-INDEX_ADMIN_SECONDS = 180  # it waits a minute for a new domain
 
 
 class DataStoreSearchArgs(TypedDict):
@@ -143,11 +135,17 @@ class DataStore(pulumi.ComponentResource):
             args["client_ids"],
             update_create=args.get("update_create", False),
         )
-        indexer = self._indexer(functions, domain)
-        admin = self._index_admin(functions, domain, admin_role)
-        policy = domain.restrict_to([api.role.arn, indexer.role.arn, admin.role.arn])
-        prepared = self._prepare(admin, domain, api, indexer, policy)
-        self._follow_stream(functions, indexer, prepared)
+        indexing = Indexing(
+            name,
+            functions=functions,
+            domain=domain,
+            admin_role=admin_role,
+            versions=self._versions,
+            control=self._control,
+            overflow=self._overflow,
+            opts=self._child,
+        )
+        indexing.start(readers=[api.role.arn])
 
         self.table_name = self._versions.name
         self.table_arn = self._versions.arn
@@ -159,7 +157,7 @@ class DataStore(pulumi.ComponentResource):
         self.search_endpoint = domain.url
         self.api_function_arn = api.resource.arn
         self.api_function_name = api.resource.name
-        self.indexer_function_name = indexer.resource.name
+        self.indexer_function_name = indexing.indexer.resource.name
         self.register_outputs(
             {
                 "table_name": self.table_name,
@@ -260,95 +258,4 @@ class DataStore(pulumi.ComponentResource):
             ],
             timeout=API_SECONDS,
             memory=1024,
-        )
-
-    def _indexer(self, functions: Functions, domain: SearchDomain) -> Function:
-        return functions.function(
-            "indexer",
-            "functions.indexer.handler.handler",
-            description="New versions to the search index",
-            environment={
-                "CONTROL_TABLE_NAME": self._control.name,
-                "OVERFLOW_BUCKET": self._overflow.bucket,
-                "SEARCH_ENDPOINT": domain.url,
-            },
-            statements=[
-                allow(
-                    [
-                        "dynamodb:DescribeStream",
-                        "dynamodb:GetRecords",
-                        "dynamodb:GetShardIterator",
-                        "dynamodb:ListStreams",
-                    ],
-                    pulumi.Output.concat(self._versions.arn, "/stream/*"),
-                ),
-                {
-                    **allow(["dynamodb:PutItem"], self._control.arn),
-                    "Condition": {
-                        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}
-                    },
-                },
-                allow(["s3:GetObject"], pulumi.Output.concat(self._overflow.arn, "/*")),
-                # Without it, S3 calls an object that is gone forbidden, which might pass.
-                allow(["s3:ListBucket"], self._overflow.arn),
-                allow(["es:ESHttpPost"], pulumi.Output.concat(domain.arn, "/*/_bulk")),
-            ],
-            timeout=INDEXER_SECONDS,
-            memory=1024,
-        )
-
-    def _index_admin(
-        self, functions: Functions, domain: SearchDomain, role: aws.iam.Role
-    ) -> Function:
-        return functions.function(
-            "index-admin",
-            "functions.index_admin.handler.handler",
-            description="Makes the search index and maps roles to its rights",
-            environment={"SEARCH_ENDPOINT": domain.url},
-            statements=[
-                allow(
-                    ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut"],
-                    pulumi.Output.concat(domain.arn, "/*"),
-                )
-            ],
-            timeout=INDEX_ADMIN_SECONDS,
-            memory=512,
-            role=role,
-        )
-
-    def _prepare(
-        self,
-        admin: Function,
-        domain: SearchDomain,
-        api: Function,
-        indexer: Function,
-        policy: aws.opensearch.DomainPolicy,
-    ) -> aws.lambda_.Invocation:
-        """Runs the index-admin function now and whenever what it does would differ."""
-        return aws.lambda_.Invocation(
-            f"{self._name}-index",
-            function_name=admin.resource.name,
-            input=pulumi.Output.json_dumps(
-                {"read_roles": [api.role.arn], "write_roles": [indexer.role.arn]}
-            ),
-            triggers={"code": admin.code_hash, "domain": domain.url},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-        )
-
-    def _follow_stream(
-        self, functions: Functions, indexer: Function, prepared: aws.lambda_.Invocation
-    ) -> None:
-        aws.lambda_.EventSourceMapping(
-            f"{self._name}-indexer",
-            event_source_arn=self._versions.stream_arn,
-            function_name=indexer.resource.arn,
-            starting_position="TRIM_HORIZON",
-            filter_criteria={"filters": [{"pattern": json.dumps({"eventName": ["INSERT"]})}]},
-            batch_size=BATCH,
-            parallelization_factor=PARALLEL_BATCHES,
-            bisect_batch_on_function_error=True,
-            maximum_retry_attempts=-1,
-            maximum_record_age_in_seconds=MAX_RECORD_AGE_SECONDS,
-            destination_config={"on_failure": {"destination_arn": functions.failure_queue.arn}},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[prepared]),
         )

@@ -1,17 +1,23 @@
 """UploadBucket: private bytes, the function that lets them in and out, and the check on arrival."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
-from ._functions import KEY_USE_ACTIONS, Function, Functions, allow
+from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
 from ._tables import Tables, control_table, versions_table
+from ._upload_access import (
+    object_denials,
+    objects,
+    read_and_remove,
+    table_key,
+    upload_records,
+)
 
 # 10,000 parts of what one PUT carries would be more; S3's own limit was this for long, and one
 # object of that size is beyond any imaging file.
@@ -19,11 +25,6 @@ LARGEST_OBJECT_BYTES = 5 * 1024**4
 PARTS_DAYS = 8
 """How long the parts of an unfinished upload stay: a day longer than they are awaited."""
 DEFAULT_QUOTA_BYTES = 1024**4
-SIGNATURE_MILLISECONDS = 300_000
-"""How old a signature may be: the life of the URLs that the upload function signs."""
-
-PREFIXES = ("datasets", "unassigned")
-"""First part of every key: files of a dataset, and those that belong to none (yet)."""
 
 # What a page must send with a presigned PUT, and what it may see of the answer.
 CORS_REQUEST_HEADERS = ["content-type", "if-none-match", "range", "x-amz-checksum-sha256"]
@@ -268,85 +269,3 @@ def largest_object(args: UploadBucketArgs) -> int:
     if not 1 <= size <= LARGEST_OBJECT_BYTES:
         raise ValueError(f"max_object_bytes: 1 to {LARGEST_OBJECT_BYTES}; not {size}")
     return size
-
-
-def object_denials(
-    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]
-) -> list[Mapping[str, Any]]:
-    """What no one may do, whatever else allows it: use old signatures, or encrypt otherwise.
-
-    An upload that names no encryption gets the bucket's own. One that names `aws:kms` without a
-    key would get AWS's key: a header that names no key differs from ours as well.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
-    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
-    """
-    every = {"Effect": "Deny", "Principal": {"AWS": "*"}}
-    all_objects = pulumi.Output.concat(bucket_arn, "/*")
-    return [
-        {
-            **every,
-            "Sid": "FreshSignatures",
-            "Action": "s3:*",
-            "Resource": [bucket_arn, all_objects],
-            "Condition": {"NumericGreaterThan": {"s3:signatureAge": str(SIGNATURE_MILLISECONDS)}},
-        },
-        {
-            **every,
-            "Sid": "OwnKey",
-            "Action": "s3:PutObject",
-            "Resource": all_objects,
-            "Condition": {
-                "Null": {"s3:x-amz-server-side-encryption": "false"},
-                "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key_arn},
-            },
-        },
-        {
-            **every,
-            "Sid": "NoKeyOfTheClient",
-            "Action": "s3:PutObject",
-            "Resource": all_objects,
-            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
-        },
-    ]
-
-
-def objects(bucket_arn: pulumi.Input[str]) -> Sequence[pulumi.Input[str]]:
-    """Every object that is an upload."""
-    return [pulumi.Output.concat(bucket_arn, f"/{prefix}/*") for prefix in PREFIXES]
-
-
-def read_and_remove(bucket_arn: pulumi.Input[str]) -> list[Mapping[str, Any]]:
-    """Examine an upload, and remove one that must not stay.
-
-    With `s3:ListBucket` an object that isn't there is a 404; without, it would be a 403.
-    """
-    return [
-        allow(["s3:ListBucket"], bucket_arn),
-        allow(
-            [
-                *("s3:DeleteObject", "s3:DeleteObjectVersion"),
-                *("s3:GetObject", "s3:GetObjectVersion"),
-            ],
-            objects(bucket_arn),
-        ),
-    ]
-
-
-def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
-    """Read and change the records of uploads, with their quota in the same transaction."""
-    return allow(
-        [
-            *("dynamodb:DeleteItem", "dynamodb:GetItem"),
-            *("dynamodb:PutItem", "dynamodb:UpdateItem"),
-        ],
-        control_table_arn,
-    )
-
-
-def table_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
-    """Use the tables' key, through DynamoDB only."""
-    service = pulumi.Output.concat("dynamodb.", aws.get_region_output().region, ".amazonaws.com")
-    return {
-        **allow(KEY_USE_ACTIONS, key_arn),
-        "Condition": {"StringEquals": {"kms:ViaService": service}},
-    }

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import json
 import logging
 import os
 import runpy
@@ -11,38 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pulumi
-import yaml
 from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, settings
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.stack import run_in_stack
 
 from local.assets import Contents
+from local.configuration import PROJECT, STACK, stack_config
 from local.errors import LocalError
 from local.files import REPOSITORY
 from local.handlers.base import Clients
 from local.monitor import Deployment, Event, Monitor
 from local.state import Resources
-
-PROJECT = "ai4h-mvp"
-STACK = "local"
-
-
-def stack_config(stack: str) -> dict[str, str]:
-    """A stack's configuration as the engine hands it over: the defaults, then the stack's file."""
-    project = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())
-    config = {
-        key: spec["default"]
-        for key, spec in project["config"].items()
-        if isinstance(spec, dict) and "default" in spec
-    }
-    config |= yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())["config"]
-    return {
-        key if ":" in key else f"{PROJECT}:{key}": value
-        if isinstance(value, str)
-        else json.dumps(value)
-        for key, value in config.items()
-    }
 
 
 def deploy(

@@ -12,7 +12,6 @@ import asyncio
 import contextvars
 import gc
 import importlib
-import json
 import os
 import runpy
 import sys
@@ -25,17 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import yaml
 from google.protobuf import struct_pb2
 from pulumi import _types
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.stack import Stack
 
+from local.configuration import PROJECT, stack_config
+
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"  # str(Output) raises instead of lying
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = "ai4h-mvp"
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -345,23 +344,6 @@ def _evaluate(
         registered_outputs=monitor.registered_outputs,
         result=result[0],
     )
-
-
-def stack_config(stack: str) -> dict[str, str]:
-    """The configuration of a stack: defaults of Pulumi.yaml, then the stack's own file."""
-    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
-    config = {
-        key: spec["default"]
-        for key, spec in project["config"].items()
-        if isinstance(spec, dict) and "default" in spec
-    }
-    config |= yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    return {
-        key if ":" in key else f"{PROJECT}:{key}": value
-        if isinstance(value, str)
-        else json.dumps(value)
-        for key, value in config.items()
-    }
 
 
 def evaluate_stack(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from components._upload_access import PREFIXES
 from components.upload_bucket import (
     LARGEST_OBJECT_BYTES,
     PARTS_DAYS,
-    PREFIXES,
     UploadBucket,
     UploadBucketArgs,
 )

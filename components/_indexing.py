@@ -1,0 +1,137 @@
+"""The search index of a table's versions: the functions that make it and keep it filled."""
+
+import json
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from ._functions import Function, Functions, allow
+from ._search_domain import SearchDomain
+
+# The indexer raises on what passes, so the engine may be away for this long without loss; a record
+# that ends the function itself is given up after it, with time left to look it up in the stream,
+# which keeps a day.
+MAX_RECORD_AGE_SECONDS = 12 * 3600
+BATCH = 100
+PARALLEL_BATCHES = 2  # per shard; a resource's versions stay in order
+
+INDEXER_SECONDS = 60
+ADMIN_SECONDS = 180  # it waits a minute for a new domain
+
+
+class Indexing:
+    """The functions `indexer` (table to index) and `index-admin` (index and its access rights)."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        functions: Functions,
+        domain: SearchDomain,
+        admin_role: aws.iam.Role,
+        versions: aws.dynamodb.Table,
+        control: aws.dynamodb.Table,
+        overflow: aws.s3.Bucket,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        self._name, self._domain, self._opts = name, domain, opts
+        self._versions = versions
+        self.indexer = self._indexer(functions, control, overflow)
+        self._admin = self._index_admin(functions, admin_role)
+        self._failures_arn = functions.failure_queue.arn
+
+    def start(self, *, readers: Sequence[pulumi.Input[str]]) -> None:
+        """Makes the index, lets the roles `readers` (ARNs) search it, and follows the stream."""
+        roles = [self.indexer.role.arn, self._admin.role.arn]
+        policy = self._domain.restrict_to([*readers, *roles])
+        prepared = self._prepare(readers, policy)
+        self._follow_stream(prepared)
+
+    def _indexer(
+        self, functions: Functions, control: aws.dynamodb.Table, overflow: aws.s3.Bucket
+    ) -> Function:
+        return functions.function(
+            "indexer",
+            "functions.indexer.handler.handler",
+            description="New versions to the search index",
+            environment={
+                "CONTROL_TABLE_NAME": control.name,
+                "OVERFLOW_BUCKET": overflow.bucket,
+                "SEARCH_ENDPOINT": self._domain.url,
+            },
+            statements=[
+                allow(
+                    [
+                        "dynamodb:DescribeStream",
+                        "dynamodb:GetRecords",
+                        "dynamodb:GetShardIterator",
+                        "dynamodb:ListStreams",
+                    ],
+                    pulumi.Output.concat(self._versions.arn, "/stream/*"),
+                ),
+                {
+                    **allow(["dynamodb:PutItem"], control.arn),
+                    "Condition": {
+                        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}
+                    },
+                },
+                allow(["s3:GetObject"], pulumi.Output.concat(overflow.arn, "/*")),
+                # Without it, S3 calls an object that is gone forbidden, which might pass.
+                allow(["s3:ListBucket"], overflow.arn),
+                allow(["es:ESHttpPost"], pulumi.Output.concat(self._domain.arn, "/*/_bulk")),
+            ],
+            timeout=INDEXER_SECONDS,
+            memory=1024,
+        )
+
+    def _index_admin(self, functions: Functions, role: aws.iam.Role) -> Function:
+        return functions.function(
+            "index-admin",
+            "functions.index_admin.handler.handler",
+            description="Makes the search index and maps roles to its rights",
+            environment={"SEARCH_ENDPOINT": self._domain.url},
+            statements=[
+                allow(
+                    ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut"],
+                    pulumi.Output.concat(self._domain.arn, "/*"),
+                )
+            ],
+            timeout=ADMIN_SECONDS,
+            memory=512,
+            role=role,
+        )
+
+    def _prepare(
+        self, readers: Sequence[pulumi.Input[str]], policy: aws.opensearch.DomainPolicy
+    ) -> aws.lambda_.Invocation:
+        """Runs the index-admin function now and whenever what it does would differ."""
+        return aws.lambda_.Invocation(
+            f"{self._name}-index",
+            function_name=self._admin.resource.name,
+            input=pulumi.Output.json_dumps(
+                {"read_roles": readers, "write_roles": [self.indexer.role.arn]}
+            ),
+            triggers={"code": self._admin.code_hash, "domain": self._domain.url},
+            opts=pulumi.ResourceOptions.merge(
+                self._opts, pulumi.ResourceOptions(depends_on=[policy])
+            ),
+        )
+
+    def _follow_stream(self, prepared: aws.lambda_.Invocation) -> None:
+        aws.lambda_.EventSourceMapping(
+            f"{self._name}-indexer",
+            event_source_arn=self._versions.stream_arn,
+            function_name=self.indexer.resource.arn,
+            starting_position="TRIM_HORIZON",
+            filter_criteria={"filters": [{"pattern": json.dumps({"eventName": ["INSERT"]})}]},
+            batch_size=BATCH,
+            parallelization_factor=PARALLEL_BATCHES,
+            bisect_batch_on_function_error=True,
+            maximum_retry_attempts=-1,
+            maximum_record_age_in_seconds=MAX_RECORD_AGE_SECONDS,
+            destination_config={"on_failure": {"destination_arn": self._failures_arn}},
+            opts=pulumi.ResourceOptions.merge(
+                self._opts, pulumi.ResourceOptions(depends_on=[prepared])
+            ),
+        )
