@@ -46,7 +46,12 @@ PROGRAMS = {
             f" -X {KUBERNETES}.gitMinor=36",
         ),
     ),
+    "kube-controller-manager": Program(
+        "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"
+    ),
+    "kube-scheduler": Program("kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubeconform": Program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
+    "kwok": Program("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     "pulumi": Program(
         "pulumi",
         f"{PULUMI}/pkg/v3/cmd/pulumi",

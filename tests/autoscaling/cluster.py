@@ -1,4 +1,4 @@
-"""A real Kubernetes API server, and the real Karpenter over a fake EC2."""
+"""Kubernetes with a scheduler, nodes that kwok plays, and the real Karpenter over a fake EC2."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import yaml
 
 from local.processes import Process, wait_until
 from tests.autoscaling.aws import CREDENTIALS, Aws
+from tests.autoscaling.kubelets import daemon_sets, stages
 from tests.chart import api_server
 from tests.chart.api_server import ApiServer
 from tests.chart.rendering import Resource, helm
@@ -45,6 +46,25 @@ class Cluster:
         assert answer.ok, answer.text
         return answer.json()
 
+    def items(self, path: str, **labels: str) -> list[Resource]:
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        answer = self.server.call("GET", path, params={"labelSelector": selector})
+        assert answer.ok, answer.text
+        return answer.json()["items"]
+
+    def nodes(self, pool: str) -> list[Resource]:
+        return self.items("/api/v1/nodes", **{"karpenter.sh/nodepool": pool})
+
+    def machines(self) -> dict[str, Resource]:
+        """The fake EC2's running instances by id."""
+        maps = self.items(f"/api/v1/namespaces/{NAMESPACE}/configmaps")
+        kept = [m for m in maps if m["metadata"]["name"].startswith("kwok-aws-instances-")]
+        return {
+            instance["InstanceId"]: instance
+            for each in kept
+            for instance in json.loads(each.get("data", {}).get("instances") or "[]")
+        }
+
     def await_condition(
         self, resource: Resource, kind: str, status: str, seconds: float = READY_SECONDS
     ) -> Resource:
@@ -61,14 +81,21 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, aws: Aws, values: Mapping[str, Any]) -> Iterator[Cluster]:
+def running(
+    folder: Path, aws: Aws, values: Mapping[str, Any], node_class: Resource
+) -> Iterator[Cluster]:
     """All of it, until the block ends; `values` are those of Karpenter's chart."""
     with ExitStack() as stack:
         server = stack.enter_context(api_server.running(folder))
         cluster = Cluster(server, folder / "karpenter.log")
+        admin = server.kubeconfig(folder / "admin.kubeconfig")
         for definition in _definitions():
             cluster.apply(definition)
             cluster.await_condition(definition, "Established", "True")
+        for name, options in _controllers(folder, admin, node_class).items():
+            _start(stack, name, folder, options)
+        for resource in daemon_sets():
+            cluster.apply(resource)
         rendered = _rendered_chart(folder, values)
         for resource in [*rendered, *_fake_permissions()]:
             if resource["kind"] in PERMISSIONS:
@@ -90,6 +117,38 @@ def _start(
     process = Process.start(name, command, folder / f"{name}.log", own, folder)
     stack.callback(process.stop, 10)
     return process
+
+
+def _controllers(folder: Path, admin: Path, node_class: Resource) -> dict[str, list[str]]:
+    scheduler = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": str(admin)},
+        "leaderElection": {"leaderElect": False},
+        "podInitialBackoffSeconds": 1,
+        "podMaxBackoffSeconds": 1,
+    }
+    (folder / "scheduler.json").write_text(json.dumps(scheduler), encoding="utf-8")
+    shipped = _module("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
+    (folder / "stages.yaml").write_text(stages(shipped, node_class), encoding="utf-8")
+    return {
+        "kube-controller-manager": [
+            f"--kubeconfig={admin}",
+            "--leader-elect=false",
+            "--bind-address=127.0.0.1",
+            f"--service-account-private-key-file={folder / 'accounts.key'}",
+        ],
+        "kube-scheduler": [
+            f"--config={folder / 'scheduler.json'}",
+            "--bind-address=127.0.0.1",
+        ],
+        "kwok": [
+            f"--kubeconfig={admin}",
+            f"--config={folder / 'stages.yaml'}",
+            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+            "--node-lease-duration-seconds=40",
+        ],
+    }
 
 
 @cache

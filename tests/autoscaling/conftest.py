@@ -11,7 +11,8 @@ from tests.autoscaling import cluster as kubernetes
 from tests.autoscaling.aws import Aws, Seeded
 from tests.autoscaling.cluster import Cluster
 from tests.autoscaling.network import NoNamespaceError, own_network
-from tests.chart.rendering import Resource
+from tests.autoscaling.workload import Workload
+from tests.chart.rendering import Resource, resources
 from tests.conftest import missing
 from tests.graph.conftest import no_ambient_aws, pytest_configure  # noqa: F401 (pytest uses both)
 from tests.graph.strict import Graph, stack_graph
@@ -19,7 +20,10 @@ from tools.go_programs import program
 
 STACK = "dev"
 RELEASE = "evaluation-karpenter-karpenter"
-PROGRAMS = ("etcd", "helm", "karpenter", "kube-apiserver")
+PROGRAMS = (
+    *("etcd", "helm", "karpenter", "kube-apiserver", "kube-controller-manager"),
+    *("kube-scheduler", "kwok"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def rig(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]
                 node_class["spec"]["instanceProfile"],
                 settings["interruptionQueue"],
             )
-            with kubernetes.running(folder, aws, values) as cluster:
+            with kubernetes.running(folder, aws, values, node_class) as cluster:
                 pools = _manifest(graph, "kubernetes:karpenter.sh/v1:NodePool")
                 for resource in (node_class, *pools):
                     cluster.apply(resource)
@@ -65,6 +69,14 @@ def rig(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]
                 yield Rig(cluster, aws, seeded, node_class, named)
     except NoNamespaceError as error:
         missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def evalai(rig: Rig) -> Workload:
+    """The chart's pods, which find their first nodes while other tests run."""
+    workload = Workload(rig.cluster, resources("prod"))
+    workload.install()
+    return workload
 
 
 def _manifest(graph: Graph, type_: str) -> list[Resource]:
