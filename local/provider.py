@@ -7,7 +7,10 @@ is enough for the preview of any stack without credentials:
     python -m local.provider install /tmp/recorded
     PULUMI_HOME=/tmp/recorded pulumi preview --stack dev
 
-The first puts plugins for all packages that the program uses into a Pulumi home of its own.
+The first puts plugins for all packages that the program uses into a Pulumi home of its own. With
+the state directory of a platform that runs, they deploy to that one:
+
+    python -m local.provider install /tmp/made .local
 """
 
 import contextlib
@@ -29,9 +32,11 @@ from pulumi.runtime.proto import provider_pb2 as messages
 from local import eks_cluster, plugins, recorded, wire
 from local.assets import Contents
 from local.errors import LocalError
+from local.files import StateDirectory
 from local.handlers import HANDLERS
 from local.handlers.base import Aws, Clients, Handler, Properties
 from local.invokes import invoke
+from local.servers import running
 from local.state import changed
 
 THREADS = 32  # the engine asks for as many resources at once as it may
@@ -228,13 +233,15 @@ def serve(package: str, settings: Path, engine: str) -> None:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["install", home]:
-            try:
+    try:
+        match sys.argv[1:]:
+            case ["install", home]:
                 plugins.install(Path(home))
-            except LocalError as error:
-                sys.exit(str(error))
-        case ["serve", package, settings, engine]:
-            serve(package, Path(settings), engine)
-        case _:
-            sys.exit(__doc__)
+            case ["install", home, state]:
+                plugins.install(Path(home), running(StateDirectory(Path(state).resolve())))
+            case ["serve", package, settings, engine]:
+                serve(package, Path(settings), engine)
+            case _:
+                sys.exit(__doc__)
+    except LocalError as error:
+        sys.exit(str(error))

@@ -15,6 +15,7 @@ import urllib3
 from local.downloads import aws_python, java, opensearch
 from local.errors import LocalError
 from local.files import StateDirectory, read_json, write_json
+from local.handlers.base import Clients
 from local.processes import Process, free_port, wait_until
 
 REGION = "eu-central-1"
@@ -164,6 +165,32 @@ class Aws:
         orderly = self.process.stop(60)
         shutil.rmtree(self._state.scratch("aws"), ignore_errors=True)
         return orderly
+
+
+def clients(settings: Settings) -> Clients:
+    """Of the servers that were last started with these settings, the edge among them."""
+
+    def url(server: str) -> str:
+        return f"http://127.0.0.1:{settings.text(server)}"
+
+    return Clients(
+        region=REGION,
+        account=ACCOUNT,
+        endpoint_url=url("aws"),
+        access_key=settings.text("access_key"),
+        secret_key=settings.text("secret_key"),
+        search_url=url("search"),
+        edge_url=url("edge"),
+    )
+
+
+def running(state: StateDirectory) -> Clients:
+    """Of the servers that run from a state directory. Raises LocalError when none do."""
+    with contextlib.suppress(KeyError):  # never started
+        found = clients(Settings(state))
+        if _answers(f"{found.endpoint_url}/_local/lag"):
+            return found
+    raise LocalError(f"No platform runs from {state.root}: `python -m local up` starts one.")
 
 
 def drain(aws_url: str, seconds: float) -> int:

@@ -14,7 +14,7 @@ from local.files import StateDirectory, read_json, write_json
 from local.handlers.base import Clients
 from local.monitor import Event
 from local.progress import step, warn
-from local.servers import ACCOUNT, REGION, Aws, Search, Settings
+from local.servers import Aws, Search, Settings
 from local.state import Resources
 
 READY_SECONDS = 120
@@ -50,15 +50,8 @@ class Platform:
         settings = Settings(self._state)
         with step("start the local AWS and the search engine"):
             aws, search = self._start_servers(settings)
-        clients = Clients(
-            region=REGION,
-            account=ACCOUNT,
-            endpoint_url=aws.url,
-            access_key=aws.access_key,
-            secret_key=aws.secret_key,
-            search_url=search.url,
-            edge_url=self._start_edge(settings),
-        )
+        self._start_edge(settings)
+        clients = servers.clients(settings)
         resources = Resources(self._state.resources)
         events, outputs = self._deploy(clients, resources)
         with step("create the demo users"):
@@ -117,13 +110,13 @@ class Platform:
         self._note()
         return self._aws, self._search
 
-    def _start_edge(self, settings: Settings) -> str:
+    def _start_edge(self, settings: Settings) -> None:
         for _ in range(servers.ATTEMPTS):
             try:
                 self._edge = EdgeServer(settings.port("edge"))
             except OSError:
                 continue
-            return self._edge.url
+            return
         raise LocalError("No port on 127.0.0.1 could be had for the edge.")
 
     def _note(self) -> None:

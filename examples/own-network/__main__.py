@@ -1,10 +1,11 @@
 """The FHIR API with search and uploads, in a VPC and with users that the project has already."""
 
 import pulumi
-from ai4h_platform.components import DataStore, Gateway, UploadBucket
+from ai4h_platform.components import DataStore, FunctionPlatform, Gateway, UploadBucket
 
 config = pulumi.Config()
 issuer = config.require("issuer")
+platform = FunctionPlatform(config.require("functionPlatform"))
 client_ids: list[pulumi.Input[str]] = [config.require("clientId")]
 
 data = DataStore(
@@ -14,6 +15,7 @@ data = DataStore(
         "subnet_ids": config.require_object("privateSubnetIds"),
         "issuer": issuer,
         "client_ids": client_ids,
+        "function_platform": platform,
     },
 )
 uploads = UploadBucket(
@@ -26,6 +28,7 @@ uploads = UploadBucket(
         "table_key_arn": data.key_arn,
         "issuer": issuer,
         "client_ids": client_ids,
+        "function_platform": platform,
     },
 )
 gateway = Gateway(

@@ -10,9 +10,10 @@ import pytest
 from local.edge import EdgeServer
 from local.files import StateDirectory
 from local.handlers.base import Clients
-from local.servers import ACCOUNT, REGION, Aws, Search, Settings, await_ready
+from local.servers import Aws, Search, Settings, await_ready, clients
 from tests.conftest import missing
 from tests.engine.workspace import Workspace
+from tests.reuse.conftest import consumer, wheel  # noqa: F401 (fixtures)
 from tools.go_programs import GoError, program
 
 READY_SECONDS = 120
@@ -56,16 +57,7 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     try:
         aws = await_ready(aws, lambda: Aws(state, settings), READY_SECONDS)
         search = await_ready(search, lambda: Search(state, settings), READY_SECONDS)
-        clients = Clients(
-            region=REGION,
-            account=ACCOUNT,
-            endpoint_url=aws.url,
-            access_key=aws.access_key,
-            secret_key=aws.secret_key,
-            search_url=search.url,
-            edge_url=edge.url,
-        )
-        yield LocalAws(state, aws, search, edge, clients)
+        yield LocalAws(state, aws, search, edge, clients(settings))
     finally:
         edge.stop()
         aws.stop()

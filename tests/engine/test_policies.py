@@ -9,7 +9,7 @@ import pytest
 from pulumi.automation import CommandError
 
 from policies.rules import ACCESS_BLOCK
-from tests.engine.workspace import ROOT, Stack, Workspace, platform
+from tests.engine.workspace import ROOT, Stack, Workspace, add_program, platform
 
 PACK = str(ROOT / "policies")
 # What Pulumi's Python host does with a pack; the CLI that is built here comes without hosts.
@@ -33,8 +33,7 @@ def stack(recording: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Sta
     install = ["pip", "install", "--quiet", f"--python={python}", *requirements]
     subprocess.run([uv, *install], check=True)
     host = recording.programs / "pulumi-analyzer-policy-python"
-    host.write_text(HOST.format(python=python))
-    host.chmod(0o700)
+    add_program(host, HOST.format(python=python))
     return recording.project("dev")
 
 

@@ -1,12 +1,14 @@
 """The real engine on this machine: `pulumi` with our providers, its state in a folder.
 
-Programs run in this process, through Pulumi's Automation API, so that no language host is needed.
+Most programs run in this process, through Pulumi's Automation API; projects of their own are run
+with commands, as users do.
 """
 
 import gc
 import json
 import os
 import runpy
+import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -23,12 +25,46 @@ from local.handlers.base import Clients
 from local.plugins import NOTHING_MADE, add, install
 
 ROOT = Path(__file__).resolve().parents[2]
+LANGUAGE_HOST = Path(__file__).with_name("language_host.py")
 PROJECT = "ai4h-mvp"
 PASSPHRASE = "of the tests only"
 UNCHANGED = "same"
 PROVIDERS = "pulumi:providers:"
 
+# The engine starts it in the project's folder.
+HOST = """\
+#!/bin/sh
+exec .venv/bin/python -P {host} "$@"
+"""
+
 Program = Callable[[], None]
+
+
+def environment(home: Path, pulumi: Path) -> dict[str, str]:
+    """What the engine sees: a Pulumi home, and the backend and programs of its own in there."""
+    backend, programs = home / "backend", home / "bin"
+    for folder in (backend, programs):
+        folder.mkdir(parents=True)
+    (programs / "pulumi").symlink_to(pulumi)
+    add_program(
+        programs / "pulumi-language-python", HOST.format(host=shlex.quote(str(LANGUAGE_HOST)))
+    )
+    return {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "NO_COLOR": "1",
+    }
+
+
+def add_program(path: Path, script: str) -> None:
+    """A script in a folder on the engine's PATH."""
+    path.write_text(script)
+    path.chmod(0o700)
 
 
 def platform() -> None:
@@ -144,22 +180,10 @@ class Workspace:
         self._folder = folder
         self._home = home = folder / "home"
         install(home, clients)
+        self._environment = environment(home, pulumi)
         self.programs = home / "bin"
         """A folder on the engine's PATH."""
-        self.programs.mkdir()
-        (self.programs / "pulumi").symlink_to(pulumi)
-        self._backend = folder / "backend"
-        self._backend.mkdir()
-        self._environment = {
-            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
-            "PULUMI_HOME": str(home),
-            "PULUMI_BACKEND_URL": f"file://{self._backend}",
-            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "NO_COLOR": "1",
-        }
+        self._backend = home / "backend"
         if clients is NOTHING_MADE:
             once = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
             self._environment |= once

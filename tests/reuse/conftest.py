@@ -43,8 +43,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def consumer(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the wheel and what it asks for, in the locked versions."""
     environment = tmp_path_factory.mktemp("consumer") / ".venv"
+    run(sys.executable, "-m", "venv", environment)  # with pip, which builds the functions' layer
     uv = ROOT / ".venv" / "bin" / "uv"
-    run(uv, "venv", "--quiet", f"--python={sys.executable}", environment)
     python = environment / "bin" / "python"
     lock = ROOT / "requirements.txt"
     run(uv, "pip", "install", "--quiet", f"--python={python}", f"--constraint={lock}", wheel)

@@ -17,12 +17,14 @@ COMMAND = "cli"
 OTHER_LANGUAGES = {
     *("PulumiPlugin.yaml", "__main__.py", "_package.py", "requirements.txt", "schema.json"),
 }
+UPLOADS = {"mfa": "ON", "functionPlatform": "lambda"}
 OWN_NETWORK = {
     "vpcId": "vpc-1",
     "privateSubnetIds": '["subnet-1", "subnet-2", "subnet-3"]',
     "userPoolArn": "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_a",
     "issuer": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a",
     "clientId": "client",
+    "functionPlatform": "lambda",
 }
 
 
@@ -67,7 +69,7 @@ def build(consumer: Path, example: str, config: dict[str, str]) -> dict[str, Any
 
 
 def test_fifteen_lines_make_sign_in_and_uploads(consumer: Path) -> None:
-    made = build(consumer, "python", {})
+    made = build(consumer, "python", UPLOADS)
     assert {
         *("ai4h:index:AuthPool auth", "ai4h:index:UploadBucket uploads"),
         *("aws:cognito/userPool:UserPool auth-users", "aws:s3/bucket:Bucket uploads-datasets"),
