@@ -75,6 +75,10 @@ preview: ready  ## what `pulumi up` would change: make preview STACK=dev (needs 
 	@command -v pulumi >/dev/null || { echo "The Pulumi CLI is missing: see docs/platform-engineer.md"; exit 1; }
 	pulumi preview --stack $(or $(STACK),dev) --diff --policy-pack policies
 
+changes: $(VENV)/.ready  ## what this checkout changes in a stack, without an account: make changes BASE=main STACK=dev
+	@command -v pulumi >/dev/null || { echo "The Pulumi CLI is missing: see docs/platform-engineer.md" >&2; exit 1; }
+	@$(RUN) -m tools.resource_changes $(or $(BASE),origin/main) $(or $(STACK),dev)
+
 lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	@compile() { $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header "$$@"; }; \
 	compile requirements.in -o requirements.txt && \
