@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 export PULUMI_ERROR_OUTPUT_STRING := true
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help local up down test inner check lint format types workflows reference ready lock bench clean preview
+.PHONY: help local up down test inner check lint format types workflows reference ready lock bench clean preview changes
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,15 +41,15 @@ down: $(VENV)/.ready  ## stop what `make up` started
 
 test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	@$(MAKE) --no-print-directory check workflows
-	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadfile
+	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadgroup
 	$(RUN) -m pytest -m reuse
-	$(RUN) -m pytest -m chart -n 2 --dist loadfile
+	$(RUN) -m pytest -m chart -n 2 --dist loadgroup
 	$(RUN) -m pytest -m autoscaling
 	$(RUN) -m pytest -m e2e
-	$(RUN) -m pytest -m engine -n 2 --dist loadfile
+	$(RUN) -m pytest -m engine -n 2 --dist loadgroup
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
-	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadfile
+	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadgroup
 
 check: lint types  ## format, lint and types, without changing anything
 
