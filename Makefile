@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 export PULUMI_ERROR_OUTPUT_STRING := true
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help local up down test inner check lint format types workflows reference ready lock bench clean preview changes
+.PHONY: help local up down test test-full inner check lint format types workflows reference ready lock bench clean preview images changes
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,9 +44,12 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadgroup
 	$(RUN) -m pytest -m reuse
 	$(RUN) -m pytest -m chart -n 2 --dist loadgroup
-	$(RUN) -m pytest -m autoscaling
+	$(RUN) -m pytest -m "autoscaling and not slow"
 	$(RUN) -m pytest -m e2e
 	$(RUN) -m pytest -m engine -n 2 --dist loadgroup
+
+test-full: test  ## the same, and tests that take minutes by their nature
+	$(RUN) -m pytest -m slow
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
 	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadgroup
@@ -71,6 +74,9 @@ workflows: $(VENV)/.ready  ## lint the GitHub workflows (actionlint is built on 
 
 reference: $(VENV)/.ready  ## write the components' schema and docs/components.md anew
 	$(RUN) -m tools.component_reference
+
+images:  ## build EvalAI's images in AWS, for stack STACK (needs the Pulumi and AWS CLIs)
+	@images/start.sh $(or $(STACK),dev)
 
 preview: ready  ## what `pulumi up` would change: make preview STACK=dev (needs the Pulumi CLI)
 	@command -v pulumi >/dev/null || { echo "The Pulumi CLI is missing: see docs/platform-engineer.md"; exit 1; }

@@ -58,6 +58,11 @@ mfa = choice("mfa", Mfa)
 platform = choice("functionPlatform", FunctionPlatform)
 price_class = choice("priceClass", PriceClass)
 password_sign_in = config.require_bool("passwordSignIn")
+evalai_host, evalai_certificate = (
+    config.require("evalaiHost"),
+    config.require("evalaiCertificateArn"),
+)
+with_evalai = with_cluster and bool(evalai_host)
 
 try:
     parse_cidr(vpc_cidr)
@@ -70,6 +75,10 @@ check(
 check(
     not certificate_arn or certificate_arn.startswith("arn:aws:acm:us-east-1:"),
     "domainCertificateArn: CloudFront takes ACM certificates of us-east-1 only",
+)
+check(
+    not with_evalai or bool(evalai_certificate),
+    "evalaiCertificateArn: the ACM certificate of evalaiHost, in the region of the stack",
 )
 check(
     not with_cluster or bool(cluster_cidrs),
@@ -89,10 +98,14 @@ if problems:
     listed = "\n".join(f"  - {problem}" for problem in problems)
     raise pulumi.RunError(f"configuration of stack {pulumi.get_stack()}:\n{listed}")
 
+interface_endpoints: list[str] = config.require_object("interfaceEndpoints")
+if with_evalai:
+    # EvalAI's pods reach these, S3 and their database, and nothing outside the VPC.
+    interface_endpoints = [*interface_endpoints, "sqs", "sts"]
 network_args: NetworkArgs = {
     "cidr": vpc_cidr,
     "nat_per_az": config.require_bool("natPerAz"),
-    "interface_endpoints": config.require_object("interfaceEndpoints"),
+    "interface_endpoints": interface_endpoints,
     "log_retention_days": retention_days,
 }
 if with_cluster:
@@ -231,25 +244,41 @@ pulumi.export("api_keys", gateway.api_keys)
 pulumi.export("usage_plan_id", gateway.usage_plan_id)
 
 if with_cluster:
-    from components import EvalCluster  # the cluster's SDKs are large: only where it is made
+    from components import EvalCluster, EvalClusterArgs  # the cluster's SDKs are large
 
-    cluster = EvalCluster(
-        "evaluation",
-        {
-            "vpc_id": network.vpc_id,
-            "subnet_ids": network.private_subnet_ids,
-            "public_subnet_ids": network.public_subnet_ids,
-            "cluster_name": cluster_name,
-            "kubernetes_version": config.require("kubernetesVersion"),
-            "public_access_cidrs": cluster_cidrs,
-            "admin_role_arns": config.require_object("clusterAdminRoleArns"),
-            "view_role_arns": config.require_object("clusterViewRoleArns"),
-            "evaluation_spot": config.require_bool("evaluationSpot"),
-            "evaluation_cpu_limit": config.require_int("evaluationCpuLimit"),
-            "log_retention_days": retention_days,
-            "protect": protect,
-        },
-    )
+    cluster_args: EvalClusterArgs = {
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.private_subnet_ids,
+        "public_subnet_ids": network.public_subnet_ids,
+        "cluster_name": cluster_name,
+        "kubernetes_version": config.require("kubernetesVersion"),
+        "public_access_cidrs": cluster_cidrs,
+        "admin_role_arns": config.require_object("clusterAdminRoleArns"),
+        "view_role_arns": config.require_object("clusterViewRoleArns"),
+        "evaluation_spot": config.require_bool("evaluationSpot"),
+        "evaluation_cpu_limit": config.require_int("evaluationCpuLimit"),
+        "dataset_bucket_arn": uploads.bucket_arn,
+        "dataset_key_arn": uploads.key_arn,
+        "log_retention_days": retention_days,
+        "protect": protect,
+    }
+    if with_evalai:
+        cluster_args["evalai"] = {
+            "host": evalai_host,
+            "certificate_arn": evalai_certificate,
+            "environment": pulumi.get_stack(),
+            "database_class": config.require("evalaiDatabaseClass"),
+            "multi_az": config.require_bool("evalaiMultiAz"),
+            "challenges": config.require_object("evalaiChallenges"),
+        }
+        if image_tag := config.require("evalaiImageTag"):
+            cluster_args["evalai"]["image_tag"] = image_tag
+        if email_sender := config.require("evalaiEmailSender"):
+            cluster_args["evalai"]["email_sender"] = email_sender
+    cluster = EvalCluster("evaluation", cluster_args)
     pulumi.export("cluster_name", cluster.cluster_name)
     pulumi.export("kubeconfig_command", cluster.kubeconfig_command)
     pulumi.export("oidc_provider_arn", cluster.oidc_provider_arn)
+    if with_evalai:
+        pulumi.export("evalai_url", cluster.evalai_url)
+        pulumi.export("evalai_image_project", cluster.evalai_image_project)

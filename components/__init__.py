@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._evalai import EvalClusterChallengeArgs, EvalClusterEvalAiArgs
     from ._layer import FunctionPlatform
     from .auth_pool import AuthPool, AuthPoolArgs, Mfa
     from .data_store import DataStore, DataStoreArgs, DataStoreSearchArgs
@@ -34,6 +35,8 @@ __all__ = [
     "EdgeDomainArgs",
     "EvalCluster",
     "EvalClusterArgs",
+    "EvalClusterChallengeArgs",
+    "EvalClusterEvalAiArgs",
     "FunctionPlatform",
     "Gateway",
     "GatewayArgs",
@@ -50,6 +53,7 @@ __version__ = "0.1.0"
 """Of the wheel and of the component package, by https://semver.org; a release is tagged `v…`."""
 
 _MODULES = {
+    "_evalai": ("EvalClusterChallengeArgs", "EvalClusterEvalAiArgs"),
     "_layer": ("FunctionPlatform",),
     "auth_pool": ("AuthPool", "AuthPoolArgs", "Mfa"),
     "data_store": ("DataStore", "DataStoreArgs", "DataStoreSearchArgs"),

@@ -63,7 +63,9 @@ class Karpenter:
         )
         self._controller = self._install([*listening, *joining, *self._identity(), *depends_on])
 
-    def make_pools(self, pools: Sequence[NodePool], image_version: str) -> None:
+    def make_pools(
+        self, pools: Sequence[NodePool], image_version: str
+    ) -> Sequence[pulumi.Resource]:
         """The pools, and the class of machines that they share."""
         shared = self._custom_resource(
             *("EC2NodeClass", "karpenter.k8s.aws/v1", NODE_CLASS),
@@ -75,8 +77,10 @@ class Karpenter:
             ),
             self._controller,
         )
-        for pool in pools:
+        return [
             self._custom_resource(*("NodePool", "karpenter.sh/v1", pool.name, pool.spec()), shared)
+            for pool in pools
+        ]
 
     def _custom_resource(
         self, kind: str, version: str, name: str, spec: dict[str, Any], after: pulumi.Resource

@@ -12,23 +12,20 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from ._cluster_addons import (
-    NODE_ADDONS,
-    AddonInstaller,
-    addon_versions,
-    workload_addons,
-)
+from ._cluster_access import ADMIN_POLICY, VIEW_POLICY, access_entries
+from ._cluster_addons import NODE_ADDONS, AddonInstaller, addon_versions, workload_addons
 from ._cluster_karpenter import Karpenter
+from ._cluster_load_balancer_policy import load_balancer_policy
 from ._cluster_nodes import node_role, system_nodes, volume_key
+from ._cluster_objects import encrypted_storage_class, restricted_namespace
+from ._cluster_operators import OperatorInstaller, load_balancer_controller
 from ._cluster_pools import NodePool, node_pools
+from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings, check_evalai
+from ._evalai_access import NAMESPACE, Identity
 from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
-NAMESPACE = "evalai"
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
-ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/(?P<path_and_name>[\w+=,.@/-]+)")
-# https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
-ADMIN_POLICY, VIEW_POLICY = "AmazonEKSClusterAdminPolicy", "AmazonEKSViewPolicy"
 
 
 class EvalClusterArgs(TypedDict):
@@ -60,10 +57,16 @@ class EvalClusterArgs(TypedDict):
     """Prefer spot machines for evaluations: cheaper, and cut off at times. Default: false."""
     node_image_version: NotRequired[str]
     """Image release of nodes made on demand, e.g. v20261110. Default: latest, so patches come."""
+    evalai: NotRequired[EvalClusterEvalAiArgs]
+    """EvalAI. Default: none."""
+    dataset_bucket_arn: NotRequired[pulumi.Input[str]]
+    """Bucket of the datasets that challenges read. Default: none."""
+    dataset_key_arn: NotRequired[pulumi.Input[str]]
+    """Key of that bucket. Default: none."""
     log_retention_days: NotRequired[int]
-    """How long control-plane logs are kept, in days. Default: 365."""
+    """How long logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
-    """Refuse to delete the cluster and its keys, here and in AWS. Default: true."""
+    """Refuse to delete the cluster, its keys and EvalAI's data, here and in AWS. Default: true."""
 
 
 class EvalCluster(pulumi.ComponentResource):
@@ -72,7 +75,9 @@ class EvalCluster(pulumi.ComponentResource):
     Creates: cluster (public endpoint for given ranges, private endpoint, access entries, OIDC
     provider), keys for secrets, disks and logs, log group, node role, system node group, add-ons
     with their roles, an encrypted default storage class, Karpenter with the node pools `platform`
-    and `evaluation`, and the namespace `evalai`.
+    and `evaluation`, the load balancer controller, and the namespace `evalai`. With `evalai` also
+    its database, media bucket, task queue, secret, image repositories and build, external-secrets
+    and KEDA, roles per challenge, and, given the tag of its images, the application.
     """
 
     cluster_name: pulumi.Output[str]
@@ -83,6 +88,10 @@ class EvalCluster(pulumi.ComponentResource):
     """IAM identity provider of the cluster, which roles of service accounts (IRSA) trust."""
     oidc_issuer: pulumi.Output[str]
     """The provider's address without scheme, as the conditions of such trust policies name it."""
+    evalai_url: pulumi.Output[str | None]
+    """Where EvalAI answers; none without `evalai`."""
+    evalai_image_project: pulumi.Output[str | None]
+    """CodeBuild project that builds EvalAI's images; none without `evalai`."""
 
     def __init__(
         self, name: str, args: EvalClusterArgs, opts: pulumi.ResourceOptions | None = None
@@ -122,9 +131,12 @@ class EvalCluster(pulumi.ComponentResource):
         self._kubernetes = kubernetes.Provider(
             f"{name}-kubernetes", kubeconfig=cluster.kubeconfig_json, opts=self._child
         )
-        self._storage_class(workloads)
-        self._namespace(NAMESPACE)
-        Karpenter(
+        in_cluster = pulumi.ResourceOptions(
+            parent=self, provider=self._kubernetes, depends_on=workloads
+        )
+        encrypted_storage_class(f"{name}-gp3", self._volume_key.arn, in_cluster)
+        namespace = restricted_namespace(f"{name}-{NAMESPACE}", NAMESPACE, in_cluster)
+        pools = Karpenter(
             f"{name}-karpenter",
             cluster_name=args["cluster_name"],
             cluster=self.cluster_name,
@@ -140,12 +152,25 @@ class EvalCluster(pulumi.ComponentResource):
         )
         self.oidc_provider_arn = cluster.oidc_provider_arn
         self.oidc_issuer = cluster.oidc_issuer
+        operators = OperatorInstaller(
+            name,
+            cluster_name=self.cluster_name,
+            provider=self._kubernetes,
+            depends_on=workloads,
+            opts=self._child,
+        )
+        balancing = self._load_balancing(args, operators, cluster.cluster_security_group_id)
+        evalai = self._evalai(args, cluster, operators, [namespace, balancing, *pools])
+        self.evalai_url = pulumi.Output.from_input(evalai and evalai.url)
+        self.evalai_image_project = pulumi.Output.from_input(evalai and evalai.image_project)
         self.register_outputs(
             {
                 "cluster_name": self.cluster_name,
                 "kubeconfig_command": self.kubeconfig_command,
                 "oidc_provider_arn": self.oidc_provider_arn,
                 "oidc_issuer": self.oidc_issuer,
+                "evalai_url": self.evalai_url,
+                "evalai_image_project": self.evalai_image_project,
             }
         )
 
@@ -199,49 +224,52 @@ class EvalCluster(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _namespace(self, name: str) -> None:
-        """A namespace that takes only pods of the strictest Pod Security Standard."""
-        modes = ("enforce", "audit", "warn")
-        pulumi.CustomResource(
-            "kubernetes:core/v1:Namespace",
-            f"{self._name}-{name}",
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {
-                    "name": name,
-                    "labels": {
-                        f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes
-                    },
-                },
-            },
-            pulumi.ResourceOptions(parent=self, provider=self._kubernetes),
+    def _load_balancing(
+        self,
+        args: EvalClusterArgs,
+        operators: OperatorInstaller,
+        security_group_id: pulumi.Output[str],
+    ) -> pulumi.Resource:
+        controller = load_balancer_controller(
+            cluster_name=self.cluster_name, region=self._region, vpc_id=args["vpc_id"]
         )
+        policy = load_balancer_policy(
+            cluster_name=args["cluster_name"],
+            vpc_id=args["vpc_id"],
+            security_group_id=security_group_id,
+        )
+        return operators.install(controller, policy)
 
-    def _storage_class(self, depends_on: Sequence[pulumi.Resource]) -> None:
-        """Encrypted disks for pods, unless they ask for something else."""
-        # As a plain resource: its class in the SDK would import all of core/v1, half a second.
-        pulumi.CustomResource(
-            "kubernetes:storage.k8s.io/v1:StorageClass",
-            f"{self._name}-gp3",
-            {
-                "apiVersion": "storage.k8s.io/v1",
-                "kind": "StorageClass",
-                "metadata": {
-                    "name": "gp3",
-                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-                },
-                "provisioner": "ebs.csi.aws.com",
-                "parameters": {
-                    "type": "gp3",
-                    "encrypted": "true",
-                    "kmsKeyId": self._volume_key.arn,
-                },
-                "allowVolumeExpansion": True,
-                "reclaimPolicy": "Delete",
-                "volumeBindingMode": "WaitForFirstConsumer",  # in the zone of the pod
-            },
-            pulumi.ResourceOptions(parent=self, provider=self._kubernetes, depends_on=depends_on),
+    def _evalai(
+        self,
+        args: EvalClusterArgs,
+        cluster: eks.Cluster,
+        operators: OperatorInstaller,
+        depends_on: Sequence[pulumi.Resource],
+    ) -> EvalAi | None:
+        if "evalai" not in args:
+            return None
+        around = Surroundings(
+            cluster_name=args["cluster_name"],
+            vpc_id=args["vpc_id"],
+            subnet_ids=args["subnet_ids"],
+            public_subnet_ids=args.get("public_subnet_ids", []),
+            security_group_id=cluster.cluster_security_group_id,
+            identity=Identity(cluster.oidc_provider_arn, cluster.oidc_issuer),
+            provider=self._kubernetes,
+            operators=operators,
+            depends_on=depends_on,
+            dataset_bucket_arn=args.get("dataset_bucket_arn"),
+            dataset_key_arn=args.get("dataset_key_arn"),
+            log_retention_days=int(args.get("log_retention_days", 365)),
+            protect=args.get("protect", True),
+        )
+        return EvalAi(
+            f"{self._name}-evalai",
+            args["evalai"],
+            around,
+            opts=self._child,
+            kept=self._protected,
         )
 
 
@@ -260,6 +288,12 @@ def check_arguments(args: EvalClusterArgs) -> None:
                 f"max_node_cpu: {pool.max_node_cpu} vCPU must be 2 or more, and at most "
                 f"{pool.name}_cpu_limit, {pool.cpu_limit}"
             )
+    if "evalai" in args:
+        check_evalai(
+            args["evalai"],
+            has_public_subnets="public_subnet_ids" in args,
+            has_datasets="dataset_bucket_arn" in args and "dataset_key_arn" in args,
+        )
     both = set(args.get("admin_role_arns", [])) & set(args.get("view_role_arns", []))
     if both:
         raise ValueError(
@@ -275,28 +309,3 @@ def on_demand_pools(args: EvalClusterArgs) -> Sequence[NodePool]:
         max_node_cpu=int(args.get("max_node_cpu", 16)),
         spot=args.get("evaluation_spot", False),
     )
-
-
-def access_entries(
-    label: str, role_arns: Sequence[str], policy: str
-) -> dict[str, eks.AccessEntryArgsDict]:
-    """Access entries that give the roles a cluster-wide access policy, by stable names."""
-    policy_arn = pulumi.Output.concat(
-        *("arn:", aws.get_partition_output().partition),
-        *(":eks::aws:cluster-access-policy/", policy),
-    )
-    entries: dict[str, eks.AccessEntryArgsDict] = {}
-    for arn in role_arns:
-        match = ROLE_ARN.fullmatch(arn)
-        if match is None:
-            raise ValueError(
-                f"{label}_role_arns: {arn!r} is no ARN of an IAM role "
-                "(arn:aws:iam::<account>:role/<name>)"
-            )
-        entries[f"{label}-{match['path_and_name'].replace('/', '-')}"] = {
-            "principal_arn": arn,
-            "access_policies": {
-                label: {"policy_arn": policy_arn, "access_scope": {"type": "cluster"}}
-            },
-        }
-    return entries

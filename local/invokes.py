@@ -2,6 +2,7 @@
 
 They are facts of the local AWS, known without asking it: a preview needs no server."""
 
+import zlib
 from typing import Any
 
 from local.errors import LocalError
@@ -9,6 +10,8 @@ from local.handlers.base import Clients
 
 PARTITION = {"id": "aws", "partition": "aws", "dnsSuffix": "amazonaws.com",
              "reverseDnsPrefix": "com.amazonaws"}  # fmt: skip
+
+STORAGE_RANGE = "192.0.2.0/24"  # of S3, where there is one; reserved for documentation
 
 
 def invoke(clients: Clients, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -22,9 +25,19 @@ def invoke(clients: Clients, token: str, arguments: dict[str, Any]) -> dict[str,
             answer = PARTITION
         case "aws:index/getAvailabilityZones:getAvailabilityZones":
             answer = _zones(clients)
+        case "aws:ec2/getSubnet:getSubnet":
+            answer = {"cidrBlock": _range(arguments["id"])}
+        case "aws:ec2/getManagedPrefixList:getManagedPrefixList":
+            answer = {"entries": [{"cidr": STORAGE_RANGE, "description": ""}]}
         case _:
             raise LocalError("no such function here: add it to local/invokes.py")
     return arguments | answer
+
+
+def _range(subnet: str) -> str:
+    """Subnets are only recorded: a range of its own for each."""
+    number = zlib.crc32(subnet.encode())
+    return f"10.{number >> 8 & 255}.{number & 255}.0/24"
 
 
 def _caller(clients: Clients) -> dict[str, Any]:

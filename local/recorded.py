@@ -25,6 +25,8 @@ REASONS = {
     "eks:": "no Kubernetes cluster",
     "kubernetes:": "no Kubernetes cluster",
     "aws:rds/": "no relational database service",
+    "aws:ecr/": "no image registry: nothing here would run an image",
+    "aws:codebuild/": "no build service",
     "aws:guardduty/": "no threat detection service",
     "aws:cloudtrail/": "no audit trail",
     "aws:cognito/": "the local user pool has no such feature",

@@ -26,7 +26,8 @@ def pytest_collection_finish() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m "graph or unit"` the other tiers needn't be imported."""
-    wanted = set((config.getoption("markexpr") or "").split()) - {"or"}
+    expression = (config.getoption("markexpr") or "").removesuffix(" and not slow")
+    wanted = set(expression.split()) - {"or"}
     if collection_path.parent == TESTS and collection_path.name in TIERS and wanted <= TIERS:
         return bool(wanted) and collection_path.name not in wanted
     return None

@@ -12,10 +12,12 @@ from tests.autoscaling.aws import Aws, Seeded
 from tests.autoscaling.cluster import Cluster
 from tests.autoscaling.network import NoNamespaceError, own_network
 from tests.autoscaling.workload import Workload
-from tests.chart.rendering import Resource, resources
+from tests.chart.program import graph as program_graph
+from tests.chart.program import rendered
+from tests.chart.rendering import Resource
 from tests.conftest import missing
 from tests.graph.conftest import no_ambient_aws, pytest_configure  # noqa: F401 (pytest uses both)
-from tests.graph.strict import Graph, stack_graph
+from tests.graph.strict import Graph
 from tools.go_programs import program
 
 STACK = "dev"
@@ -41,7 +43,7 @@ class Rig:
 def graph() -> Graph:
     if shutil.which("go") is None:
         missing("Karpenter and Kubernetes are built with Go, and there is no go on PATH")
-    return stack_graph(STACK)
+    return program_graph(STACK)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +76,7 @@ def rig(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]
 @pytest.fixture(scope="session")
 def evalai(rig: Rig) -> Workload:
     """The chart's pods, which find their first nodes while other tests run."""
-    workload = Workload(rig.cluster, resources("prod"))
+    workload = Workload(rig.cluster, rendered(STACK))
     workload.install()
     return workload
 

@@ -13,22 +13,23 @@ from tests.autoscaling.kubelets import DAEMONS
 from tests.autoscaling.workload import PODS, Workload, poll
 from tests.chart.rendering import Resource
 
+CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
 SCALE_UP_SECONDS, SCALE_DOWN_SECONDS = 60, 90
 # A played machine boots for 30 seconds; this much longer, and something is wrong.
 SECONDS = 120
 
 
-def cpus(nodes: list[Resource]) -> int:
-    return sum(int(node["metadata"]["labels"]["karpenter.k8s.aws/instance-cpu"]) for node in nodes)
+def cpus(rig: Rig, pool: str) -> int:
+    """Of all machines of a pool, those that boot included."""
+    claims = rig.cluster.items(CLAIMS, **{"karpenter.sh/nodepool": pool})
+    launched = [
+        claim["metadata"]["labels"].get("karpenter.k8s.aws/instance-cpu") for claim in claims
+    ]
+    return sum(int(number) for number in launched if number)
 
 
 def machine_of(node: Resource) -> str:
     return node["spec"]["providerID"].rpartition("/")[2]
-
-
-def pool_of(machine: Resource) -> str | None:
-    tags = {tag["Key"]: tag["Value"] for tag in machine.get("Tags") or []}
-    return tags.get("karpenter.sh/nodepool")
 
 
 def test_workers_from_none_to_the_limit_and_back(rig: Rig, evalai: Workload) -> None:
@@ -43,16 +44,22 @@ def test_workers_from_none_to_the_limit_and_back(rig: Rig, evalai: Workload) -> 
         check_node(rig, node)
         check_machine(rig, rig.cluster.machines()[machine_of(node)])
 
+    # Workers are packed: what is left of the last machine, and no more.
+    assert 20 < cpus(rig, "evaluation") <= 32
+
     limit = int(rig.pools["evaluation"]["spec"]["limits"]["cpu"])
     evalai.scale(worker, limit + 40)
     assert poll(lambda: any("exceed limits" in message for message in evalai.events()), SECONDS)
     # Long enough for another round of machines, if there were one.
-    assert not poll(lambda: cpus(rig.cluster.nodes("evaluation")) > limit, 40)
-    assert limit // 2 < len(evalai.placed(worker)) < limit + 40
+    assert not poll(lambda: cpus(rig, "evaluation") > limit, 20)
+    assert poll(lambda: len(evalai.placed(worker)) > limit // 2, SECONDS)
+    assert cpus(rig, "evaluation") <= limit
+    assert len(evalai.placed(worker)) < limit
 
+    machines = {machine_of(node) for node in rig.cluster.nodes("evaluation")}
     evalai.scale(worker, 0)
     assert poll(lambda: not rig.cluster.nodes("evaluation"), SCALE_DOWN_SECONDS)
-    assert poll(lambda: "evaluation" not in map(pool_of, rig.cluster.machines().values()), 5)
+    assert poll(lambda: not machines & set(rig.cluster.machines()), 5)
 
 
 def check_node(rig: Rig, node: Resource) -> None:

@@ -16,9 +16,13 @@ VALUE_SETS = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / 
 Resource = dict[str, Any]
 
 
-def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Helm, with the text as its standard input."""
     return subprocess.run(
-        [program("helm"), *arguments, "--kube-version", KUBERNETES], capture_output=True, text=True
+        [program("helm"), *arguments, "--kube-version", KUBERNETES],
+        input=text,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -39,7 +43,11 @@ def text(name: str, *settings: str, chart: Path = CHART) -> str:
 
 @cache
 def resources(name: str, *settings: str, chart: Path = CHART) -> list[Resource]:
-    documents = yaml.load_all(text(name, *settings, chart=chart), Loader=yaml.CSafeLoader)
+    return parsed(text(name, *settings, chart=chart))
+
+
+def parsed(manifests: str) -> list[Resource]:
+    documents = yaml.load_all(manifests, Loader=yaml.CSafeLoader)
     return [document for document in documents if document]
 
 

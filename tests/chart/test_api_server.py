@@ -87,7 +87,7 @@ def test_install_and_upgrade(server: ApiServer, tmp_path: Path) -> None:
     following = Path(shutil.copytree(CHART, tmp_path / "evalai"))
     description = following / "Chart.yaml"
     content = description.read_text(encoding="utf-8")
-    description.write_text(content.replace("version: 0.1.0", "version: 0.2.0"), encoding="utf-8")
+    description.write_text(content.replace("version: 0.", "version: 1."), encoding="utf-8")
     _helm(config, "install", CHART, "dev")
     _helm(config, "upgrade", following, "prod")
     path = "/apis/apps/v1/namespaces/evalai/deployments"
@@ -95,7 +95,7 @@ def test_install_and_upgrade(server: ApiServer, tmp_path: Path) -> None:
     assert "evalai-worker-kidney-ct" in found
     web = found["evalai-web"]
     assert web["metadata"]["generation"] == 2
-    assert web["metadata"]["labels"]["helm.sh/chart"] == "evalai-0.2.0"
+    assert web["metadata"]["labels"]["helm.sh/chart"] == "evalai-1.2.0"
 
 
 def _helm(config: Path, command: str, chart: Path, values: str) -> None:

@@ -142,7 +142,7 @@ def test_upgrade_keeps_what_can_not_change(tmp_path: Path) -> None:
     """The API server refuses a new selector: version labels must stay out of it."""
     changed = _copy(tmp_path)
     description = changed / "Chart.yaml"
-    content = description.read_text(encoding="utf-8").replace("version: 0.1.0", "version: 0.2.0")
+    content = description.read_text(encoding="utf-8").replace("version: 0.", "version: 1.")
     description.write_text(content.replace("appVersion: ", "appVersion: next-"), encoding="utf-8")
     before, after = resources("prod"), resources("prod", chart=changed)
     for old in before:

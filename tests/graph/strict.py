@@ -17,6 +17,7 @@ import runpy
 import sys
 import threading
 import typing
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -64,6 +65,10 @@ CALLS: dict[str, Mapping[str, Any]] = {
         "id": REGION,
         "zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"],
         "groupNames": [f"{REGION}-zg-1"],
+    },
+    "aws:ec2/getManagedPrefixList:getManagedPrefixList": {
+        "name": f"com.amazonaws.{REGION}.s3",
+        "entries": [{"cidr": "3.5.136.0/22", "description": ""}],
     },
 }
 """What the provider's functions answer; a call that isn't listed fails the test."""
@@ -219,9 +224,17 @@ class Answers(mocks.Mocks):
         return f"{args.name}-id", computed(args.typ, args.name) | args.inputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        if args.token == "aws:ec2/getSubnet:getSubnet":
+            return dict(args.args) | {"cidrBlock": subnet_range(args.args["id"])}, []
         if args.token not in CALLS:
             raise GraphError(f"no answer for {args.token}: add it to CALLS")
         return dict(args.args) | dict(CALLS[args.token]), []
+
+
+def subnet_range(identity: str) -> str:
+    """A range of its own for each subnet."""
+    number = zlib.crc32(identity.encode())
+    return f"10.{number >> 8 & 255}.{number & 255}.0/24"
 
 
 def as_secret(value: struct_pb2.Value) -> struct_pb2.Struct:
@@ -273,7 +286,12 @@ def sample(kind: Any, key: str, name: str, module: str) -> Any:
     """A value of the declared type."""
     if kind is str:
         if key == "arn" or key.endswith("Arn"):
-            return f"arn:aws:{module.rstrip('_')}:{REGION}:{ACCOUNT}:{name}/{key}"
+            place = (
+                f"iam::{ACCOUNT}:role/"
+                if module == "iam"
+                else f"{module.rstrip('_')}:{REGION}:{ACCOUNT}:"
+            )
+            return f"arn:aws:{place}{name}/{key}"
         return REGION if key == "region" else f"{name}-{key}"
     if kind is bool:
         return False

@@ -11,6 +11,7 @@ from tests.graph.test_eval_cluster import ADDON, ARGS, KEY, ROLE, build, stateme
 
 POOL, CLASS = "kubernetes:karpenter.sh/v1:NodePool", "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 RELEASE = "kubernetes:helm.sh/v3:Release"
+ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 CLUSTER = ARGS["cluster_name"]
 # The calls in Karpenter 1.14 (pkg/aws/sdk.go) that a class with an instance profile leads to, what
 # EC2 asks for beside them, and the two keys.
@@ -82,7 +83,7 @@ def test_controller_changes_only_what_the_cluster_owns(graph: Graph) -> None:
 
 
 def test_controller_has_its_role_by_pod_identity(graph: Graph) -> None:
-    association = graph.one("aws:eks/podIdentityAssociation:PodIdentityAssociation").inputs
+    association = graph.one(ASSOCIATION, "evaluation-karpenter-controller").inputs
     assert (association["namespace"], association["serviceAccount"]) == ("kube-system", "karpenter")
     values = graph.one(RELEASE, "evaluation-karpenter-karpenter").inputs["values"]
     assert values["serviceAccount"]["name"] == association["serviceAccount"]
@@ -198,7 +199,7 @@ def test_order_of_making_and_ending(graph: Graph) -> None:
         *graph.all("aws:cloudwatch/eventTarget:EventTarget"),
         *graph.all("aws:sqs/queuePolicy:QueuePolicy"),
         graph.one("aws:iam/rolePolicy:RolePolicy", "evaluation-karpenter-controller"),
-        graph.one("aws:eks/podIdentityAssociation:PodIdentityAssociation"),
+        graph.one(ASSOCIATION, "evaluation-karpenter-controller"),
         graph.one("aws:eks/accessEntry:AccessEntry"),
         graph.one("aws:ec2/tag:Tag"),
         graph.one("aws:eks/nodeGroup:NodeGroup"),

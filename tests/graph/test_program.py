@@ -20,7 +20,10 @@ OUTPUTS = {
     *("indexer_function_name", "issuer", "overflow_bucket", "portal_url", "region"),
     *("search_endpoint", "stage_url", "table_name", "usage_plan_id", "user_pool_id"),
 }
-CLUSTER_OUTPUTS = {"cluster_name", "kubeconfig_command", "oidc_provider_arn"}
+CLUSTER_OUTPUTS = {
+    *("cluster_name", "kubeconfig_command", "oidc_provider_arn"),
+    *("evalai_image_project", "evalai_url"),
+}
 PROJECT_FILE = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 
@@ -77,7 +80,7 @@ def policies(graph: Graph) -> Iterator[tuple[str, dict[str, Any]]]:
         for key in ("policy", "assumeRolePolicy", "accessPolicies"):
             text = resource.inputs.get(key)
             if isinstance(text, str) and text.startswith("{"):
-                for statement in json.loads(text)["Statement"]:
+                for statement in json.loads(text).get("Statement", []):
                     yield resource.name, statement
 
 

@@ -1,0 +1,178 @@
+"""What EvalAI's pods may do in AWS: roles that service accounts take by IRSA.
+
+EvalAI's botocore knows no Pod Identity. Policies go by the names of the queues that it makes, which
+have its environment in them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from ._functions import allow
+
+NAMESPACE = "evalai"
+OBJECT_ACTIONS = [
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+]
+KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
+FIND_QUEUE = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
+TAKE_MESSAGES = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The cluster's identity provider, which the roles trust."""
+
+    provider_arn: pulumi.Output[str]
+    issuer: pulumi.Output[str]
+
+    def role(
+        self,
+        name: str,
+        service_accounts: Sequence[str],
+        statements: Sequence[Any],
+        opts: pulumi.ResourceOptions,
+    ) -> aws.iam.Role:
+        """A role that only these service accounts in EvalAI's namespace can take."""
+        role = aws.iam.Role(
+            name,
+            description=f"Pods of {', '.join(service_accounts)} in {NAMESPACE}",
+            assume_role_policy=self._trust(service_accounts),
+            opts=opts,
+        )
+        aws.iam.RolePolicy(
+            name,
+            role=role.name,
+            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+            opts=opts,
+        )
+        return role
+
+    def _trust(self, service_accounts: Sequence[str]) -> pulumi.Output[str]:
+        subjects = [f"system:serviceaccount:{NAMESPACE}:{account}" for account in service_accounts]
+
+        def document(known: Sequence[str]) -> dict[str, Any]:
+            provider_arn, issuer = known
+            statement = {
+                "Effect": "Allow",
+                "Principal": {"Federated": provider_arn},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {
+                        f"{issuer}:aud": "sts.amazonaws.com",
+                        f"{issuer}:sub": subjects,
+                    }
+                },
+            }
+            return {"Version": "2012-10-17", "Statement": [statement]}
+
+        both = pulumi.Output.all(self.provider_arn, self.issuer)
+        return pulumi.Output.json_dumps(both.apply(document))
+
+
+@dataclass(frozen=True)
+class EvalAiResources:
+    """What the statements are about."""
+
+    environment: str
+    bucket_arn: pulumi.Output[str]
+    task_queue_arn: pulumi.Output[str]
+    key_arn: pulumi.Output[str]
+
+    def challenge_queues(self) -> pulumi.Output[str]:
+        """The queues that EvalAI makes, one per challenge."""
+        return queue_arn(f"*-{self.environment}-*")
+
+
+def queue_arn(name: str) -> pulumi.Output[str]:
+    """ARN of a queue of this account and region, by its name."""
+    return pulumi.Output.concat(
+        *("arn:", aws.get_partition_output().partition, ":sqs:"),
+        *(aws.get_region_output().region, ":"),
+        *(aws.get_caller_identity_output().account_id, ":", name),
+    )
+
+
+def application_statements(
+    resources: EvalAiResources, email_sender: str | None
+) -> list[dict[str, Any]]:
+    """For web, celery, beat and migrations."""
+    statements = [
+        *_media(resources, OBJECT_ACTIONS),
+        allow([*FIND_QUEUE, *TAKE_MESSAGES, "sqs:SendMessage"], resources.task_queue_arn),
+        allow(
+            [*FIND_QUEUE, "sqs:CreateQueue", "sqs:SendMessage", "sqs:SetQueueAttributes"],
+            resources.challenge_queues(),
+        ),
+        # Celery's transport looks for its queue in a list of all.
+        allow(["sqs:ListQueues"], "*"),
+    ]
+    if email_sender is not None:
+        identities = pulumi.Output.concat(
+            *("arn:", aws.get_partition_output().partition, ":ses:"),
+            *(aws.get_region_output().region, ":"),
+            *(aws.get_caller_identity_output().account_id, ":identity/*"),
+        )
+        sending = allow(["ses:SendEmail", "ses:SendRawEmail"], identities)
+        sending["Condition"] = {"StringEquals": {"ses:FromAddress": email_sender}}
+        statements += [sending, allow(["ses:GetSendQuota"], "*")]
+    return statements
+
+
+def worker_statements(
+    resources: EvalAiResources,
+    *,
+    queue: str,
+    dataset_ids: Sequence[str],
+    dataset_bucket_arn: pulumi.Input[str] | None,
+    dataset_key_arn: pulumi.Input[str] | None,
+) -> list[dict[str, Any]]:
+    """For the workers of one challenge: its queue, results, and its datasets' bytes."""
+    statements = [
+        *_media(resources, ["s3:GetObject", "s3:PutObject"]),
+        allow([*FIND_QUEUE, *TAKE_MESSAGES], queue_arn(queue)),
+    ]
+    if dataset_ids and dataset_bucket_arn is not None and dataset_key_arn is not None:
+        prefixes = [
+            pulumi.Output.concat(dataset_bucket_arn, "/datasets/", dataset, "/*")
+            for dataset in dataset_ids
+        ]
+        statements += [
+            allow(["s3:GetObject", "s3:GetObjectVersion"], prefixes),
+            allow(["kms:Decrypt"], dataset_key_arn),
+        ]
+    return statements
+
+
+def _media(resources: EvalAiResources, actions: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        allow(actions, pulumi.Output.concat(resources.bucket_arn, "/media/*")),
+        allow(["s3:ListBucket"], resources.bucket_arn),
+        allow(KEY_ACTIONS, resources.key_arn),
+    ]
+
+
+def secrets_policy(
+    secret_arns: Sequence[pulumi.Input[str]], key_arn: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """For external-secrets: the two secrets that EvalAI starts with, and no others."""
+    through = pulumi.Output.concat(
+        "secretsmanager.", aws.get_region_output().region, ".amazonaws.com"
+    )
+    decrypting = allow(["kms:Decrypt"], key_arn)
+    decrypting["Condition"] = {"StringEquals": {"kms:ViaService": through}}
+    reading = allow(["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], secret_arns)
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [reading, decrypting]})
+
+
+def scaling_policy(resources: EvalAiResources) -> pulumi.Output[str]:
+    """For KEDA: how long the challenges' queues are."""
+    counting = allow(["sqs:GetQueueAttributes"], resources.challenge_queues())
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [counting]})
