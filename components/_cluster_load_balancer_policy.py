@@ -89,10 +89,14 @@ def load_balancer_policy(
         arn("elasticloadbalancing", f"{kind}/*")
         for kind in ("listener", "listener-rule", "loadbalancer", "targetgroup")
     ]
+    firewalls = [
+        arn("wafv2", "regional/webacl/*"),
+        arn("elasticloadbalancing", "loadbalancer/app/*"),
+    ]
     owned, tagged = _tag("Resource", cluster_name), _tag("Request", cluster_name)
     statements = [
         _allow("Read", READ_ACTIONS, "*"),
-        _allow("Firewall", FIREWALL_ACTIONS, "*"),
+        _allow("Firewall", FIREWALL_ACTIONS, firewalls),
         _allow("MakeRole", ["iam:CreateServiceLinkedRole"], "*", _linked_role()),
         _allow("MakeGroupIn", ["ec2:CreateSecurityGroup"], arn("ec2", "vpc/", vpc_id)),
         _allow("MakeGroup", ["ec2:CreateSecurityGroup"], groups, tagged),

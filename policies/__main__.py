@@ -19,7 +19,9 @@ from pulumi_policy.proxy import UnknownValueError
 # Pulumi runs this folder, not a module of it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from policies.rules import RULES, UNKNOWN, Rule, unblocked_buckets
+from policies.exceptions import excepted
+from policies.rule import UNKNOWN, Resource, Rule
+from policies.rules import RULES, unblocked_buckets
 
 
 def known(value: Any) -> Any:
@@ -42,8 +44,10 @@ def resource_policy(rule: Rule) -> ResourceValidationPolicy:
     """The rule in the pack's terms."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        for problem in rule.check(args.resource_type, known(args.props)):
-            report(problem, None)
+        resource = Resource(args.resource_type, known(args.props), args.opts.protect)
+        if not excepted(rule.name, args.urn):
+            for problem in rule.check(resource):
+                report(problem, None)
 
     return ResourceValidationPolicy(rule.name, rule.description, validate)
 
