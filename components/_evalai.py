@@ -25,6 +25,7 @@ from ._evalai_storage import application_secret, media_bucket, task_queue
 from ._keys import encryption_key, log_statement
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
+IMAGE = re.compile(r"[^/:]+(:\d+)?/[^:]+:[\w.-]+")
 DATASET = re.compile(r"[A-Za-z0-9.-]{1,64}")
 # What fits into the policy of a role. https://docs.aws.amazon.com/IAM/latest/UserGuide/
 # reference_iam-quotas.html
@@ -42,6 +43,8 @@ class EvalClusterChallengeArgs(TypedDict):
     """Its queue, as Django's admin shows it."""
     dataset_ids: NotRequired[list[str]]
     """Ids of the datasets (DocumentReference) that its workers may read; 50 at most."""
+    image: NotRequired[str]
+    """Image of its workers, with tag: upstream's and further libraries. Default: upstream's."""
     max_workers: NotRequired[int]
     """Workers at the same time. Default: 4."""
     max_evaluation_seconds: NotRequired[int]
@@ -127,6 +130,7 @@ class EvalAi:
             host=args["host"],
             key=key,
             log_retention_days=around.log_retention_days,
+            opts=opts,
             kept=kept,
         )
         self._tasks = task_queue(f"{name}-tasks", key=key, opts=opts)
@@ -184,7 +188,7 @@ class EvalAi:
             ),
             self._opts,
         )
-        return {
+        entry = {
             "name": challenge["name"],
             "challengeId": int(challenge["challenge_id"]),
             "queue": challenge["queue"],
@@ -192,6 +196,10 @@ class EvalAi:
             "maxReplicas": int(challenge.get("max_workers", 4)),
             "maxEvaluationSeconds": int(challenge.get("max_evaluation_seconds", 3600)),
         }
+        if "image" in challenge:
+            repository, _, tag = challenge["image"].rpartition(":")
+            entry["image"] = {"repository": repository, "tag": tag}
+        return entry
 
     def _release(
         self,
@@ -272,6 +280,8 @@ def _check_challenge(challenge: EvalClusterChallengeArgs, has_datasets: bool) ->
     datasets = challenge.get("dataset_ids", [])
     if not LABEL.fullmatch(challenge["name"]):
         raise ValueError(f"{place} must be 1 to 30 lower-case letters, digits and -")
+    if "image" in challenge and not IMAGE.fullmatch(challenge["image"]):
+        raise ValueError(f"{place}: {challenge['image']!r} must be <registry>/<name>:<tag>")
     if len(datasets) > MOST_DATASETS:
         raise ValueError(f"{place} has {len(datasets)} datasets; at most {MOST_DATASETS}")
     # A * in it would open other datasets, by way of the policy.

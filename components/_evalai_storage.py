@@ -20,12 +20,18 @@ TRIES = 5
 
 
 def media_bucket(
-    name: str, *, host: str, key: aws.kms.Key, log_retention_days: int, kept: pulumi.ResourceOptions
+    name: str,
+    *,
+    host: str,
+    key: aws.kms.Key,
+    log_retention_days: int,
+    opts: pulumi.ResourceOptions,
+    kept: pulumi.ResourceOptions,
 ) -> aws.s3.Bucket:
     """Submissions, results and pictures; browsers send the parts of large files to it directly."""
     bucket = private_bucket(name, key_arn=key.arn, opts=kept)
     bucket_policy(name, bucket)
-    log_access(f"{name}-logs", bucket, days=log_retention_days, opts=kept)
+    log_access(f"{name}-logs", bucket, days=log_retention_days, opts=opts)
     aws.s3.BucketCorsConfiguration(
         name,
         bucket=bucket.id,

@@ -21,9 +21,12 @@ CRDS = {
             "config/crd/bases/keda.sh_triggerauthentications.yaml",
         ],
     ),
-    "github.com/external-secrets/external-secrets@v0.16.2": (
-        "h1:iNY+gIgSyL5higXTfnz+hdPCaiB/43UiHLqE7HBpj68=",
-        ["config/crds/bases/external-secrets.io_externalsecrets.yaml"],
+    "github.com/external-secrets/external-secrets@v1.3.2": (
+        "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=",
+        [
+            "config/crds/bases/external-secrets.io_externalsecrets.yaml",
+            "config/crds/bases/external-secrets.io_secretstores.yaml",
+        ],
     ),
 }
 

@@ -11,6 +11,7 @@ import pytest
 from local.processes import wait_until
 from tests.chart import api_server
 from tests.chart.api_server import ApiServer
+from tests.chart.program import graph, rendered
 from tests.chart.rendering import CHART, VALUE_SETS, Resource, named, pods, resources, value_file
 from tests.chart.schemas import custom_resource_definitions
 from tools.go_programs import program
@@ -55,6 +56,19 @@ def test_every_resource_is_applied(name: str, server: ApiServer) -> None:
         answer = server.apply(resource, dryRun="All")
         assert answer.ok, answer.text
         # A deprecated version or a pod below the standard is a warning here.
+        assert "Warning" not in answer.headers, answer.headers["Warning"]
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_what_the_program_makes_is_applied(stack: str, server: ApiServer) -> None:
+    """The chart with the program's values, and the objects that it makes beside the chart."""
+    own = ("v1:Namespace", "storage.k8s.io/v1:StorageClass", "external-secrets.io/v1:SecretStore")
+    found = [resource for resource in graph(stack) if resource.type.endswith(own)]
+    assert len(found) == len(own)
+    objects = [{k: v for k, v in r.inputs.items() if not k.startswith("__")} for r in found]
+    for resource in [*objects, *rendered(stack)]:
+        answer = server.apply(resource, dryRun="All", force="true")
+        assert answer.ok, answer.text
         assert "Warning" not in answer.headers, answer.headers["Warning"]
 
 

@@ -21,6 +21,7 @@ CHALLENGE = {
     "challenge_id": 1,
     "queue": "kidney-ct-1-dev-5f0c9d2e",
     "dataset_ids": ["d1", "d2"],
+    "image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/own/kidney:v3",
 }
 EVALAI: dict[str, Any] = {
     "host": "evalai.example.org",
@@ -143,6 +144,8 @@ def test_release_is_told_what_was_made(graph: Graph) -> None:
     assert values["database"]["host"] == "evaluation-evalai-database-address"
     (worker,) = values["workers"]
     assert worker["queue"] == CHALLENGE["queue"]
+    own = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/own/kidney"
+    assert worker["image"] == {"repository": own, "tag": "v3"}
     assert "evaluation-evalai-worker-kidney-ct" in worker["roleArn"]
     for name in ("external-secrets", "keda", "aws-load-balancer-controller"):
         assert graph.waits_for(release, graph.one(RELEASE, f"evaluation-{name}")), name
@@ -266,6 +269,7 @@ def test_load_balancers_of_other_clusters_are_out_of_reach(graph: Graph) -> None
         ({"challenges": [CHALLENGE, CHALLENGE]}, "a name is given twice"),
         ({"challenges": [{**CHALLENGE, "dataset_ids": ["*"]}]}, r"'\*' is no id of a dataset"),
         ({"challenges": [{**CHALLENGE, "dataset_ids": ["d"] * 51}]}, "has 51 datasets"),
+        ({"challenges": [{**CHALLENGE, "image": "worker"}]}, "'worker' must be"),
     ],
 )
 def test_bad_arguments_are_explained(changes: dict[str, Any], message: str) -> None:

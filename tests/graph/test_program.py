@@ -130,6 +130,7 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     "range": ("dev", {"vpcCidr": "10.0.0.0/8"}, "vpcCidr: 10.0.0.0/8"),
     "choice": ("dev", {"mfa": "SOMETIMES"}, "mfa: 'SOMETIMES' is none of OFF, OPTIONAL, ON"),
     "platform": ("dev", {"functionPlatform": "toaster"}, "none of lambda, host"),
+    "evalai": ("dev", {"evalaiCertificateArn": ""}, "evalaiCertificateArn: the ACM certificate"),
     "half a domain": ("dev", {"domainName": "a.example.org"}, "set both or neither"),
     "certificate": (
         "dev",
