@@ -41,18 +41,18 @@ down: $(VENV)/.ready  ## stop what `make up` started
 
 test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	@$(MAKE) --no-print-directory check workflows
-	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadgroup
+	$(RUN) -m pytest -m "graph or unit" -n 2
 	$(RUN) -m pytest -m reuse
-	$(RUN) -m pytest -m chart -n 2 --dist loadgroup
+	$(RUN) -m pytest -m chart -n 2
 	$(RUN) -m pytest -m "autoscaling and not slow"
 	$(RUN) -m pytest -m e2e
-	$(RUN) -m pytest -m engine -n 2 --dist loadgroup
+	$(RUN) -m pytest -m engine -n 2
 
 test-full: test  ## the same, and tests that take minutes by their nature
 	$(RUN) -m pytest -m slow
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
-	$(RUN) -m pytest -m "graph or unit" -n 2 --dist loadgroup
+	$(RUN) -m pytest -m "graph or unit" -n 2
 
 check: lint types  ## format, lint and types, without changing anything
 

@@ -3,16 +3,34 @@
 import gc
 import os
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 TIERS = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("_")}
+TOGETHER = (
+    # Whole stacks, whose graphs are evaluated once per process.
+    {"graph/test_account.py", "graph/test_policies.py", "graph/test_program.py"},
+    # The engine's local AWS, which takes a while to start.
+    {"engine/test_changes.py", "engine/test_local.py", "engine/test_wheel.py"},
+)
+"""Files whose tests share a process with each other when there are several (`-n`)."""
 
 
-STACKS_GROUP = {"test_account.py", "test_policies.py", "test_program.py"}
-"""Files that look at whole stacks, whose graphs are evaluated once per process."""
+class Scheduler(LoadScopeScheduling):
+    """Gives all tests of a file to one process, as its fixtures ask, those of `TOGETHER` too.
+
+    pytest-xdist's own groups (`--dist loadgroup`) do nothing with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
+        return next((" ".join(sorted(group)) for group in TOGETHER if file in group), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    return Scheduler(config, log)
 
 
 def pytest_configure() -> None:
@@ -33,14 +51,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         tier = item.path.relative_to(TESTS).parts[0]
         item.add_marker(getattr(pytest.mark, tier))
-        # With `-n` (and `--dist loadgroup`) a file's tests share a process, as its fixtures ask.
-        group = "stacks" if item.path.name in STACKS_GROUP else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def missing(reason: str) -> NoReturn:

@@ -14,10 +14,12 @@ from local.files import write_json
 from local.state import Entry, Resources
 from tests.engine.conftest import LocalAws
 from tests.engine.inventory import everything
-from tests.engine.workspace import ROOT, Stack, Workspace
+from tests.engine.workspace import ROOT, Course, Stack, Workspace
 
+UP_SECONDS = 60
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
-E2E = ("test_access.py", "test_api.py", "test_uploads.py")
+E2E = ("test_access.py", "test_api.py", "test_read_your_writes.py", "test_uploads.py")
+"""One file per way through the platform; the others go the same ways."""
 
 
 def clear(value: Any) -> Any:
@@ -41,13 +43,25 @@ def before(local_aws: LocalAws) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def stack(making: Workspace, before: set[tuple[str, str]]) -> Stack:
-    """The stack after its first `up`."""
+def first(making: Workspace, before: set[tuple[str, str]]) -> tuple[Stack, Course, Course]:
+    """The stack, its first preview and its first `up`."""
     stack = making.project("local")
-    course = stack.up()
-    assert course.operations == {"create"}
-    assert "aws:ec2/vpc:Vpc: only recorded, since there is no network" in "".join(course.messages)
-    return stack
+    return stack, stack.preview(), stack.up()
+
+
+@pytest.fixture(scope="module")
+def stack(first: tuple[Stack, Course, Course]) -> Stack:
+    return first[0]
+
+
+def test_what_the_preview_shows_is_made_within_a_minute(
+    first: tuple[Stack, Course, Course],
+) -> None:
+    _, previewed, made = first
+    assert previewed.operations == made.operations == {"create"}
+    assert sorted(previewed.of("create")) == sorted(made.of("create"))
+    assert made.seconds < UP_SECONDS
+    assert "aws:ec2/vpc:Vpc: only recorded, since there is no network" in "".join(made.messages)
 
 
 def test_a_second_preview_has_no_changes(stack: Stack) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.workspace import environment
+from tests.engine.workspace import environment_of_projects
 from tools.resource_changes import PreviewError, report
 
 SETTINGS = """\
@@ -53,7 +53,7 @@ def git(repository: Path, *command: str) -> None:
 @pytest.fixture
 def repository(pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose last commit is deployed, and whose checkout isn't committed yet."""
-    monkeypatch.setenv("PATH", environment(tmp_path / "tools", pulumi)["PATH"])
+    monkeypatch.setenv("PATH", environment_of_projects(tmp_path / "tools", pulumi)["PATH"])
     project = tmp_path / "project"
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")

@@ -21,7 +21,7 @@ from pycognito import AWSSRP
 
 from local.servers import ACCOUNT, REGION
 from tests.engine.conftest import LocalAws
-from tests.engine.workspace import environment
+from tests.engine.workspace import environment_of_projects
 from tests.reuse.conftest import EXAMPLES, run
 
 DEADLINE_SECONDS = 20
@@ -41,7 +41,7 @@ def deploy(
     folder = tmp_path_factory.mktemp("projects")
     home = folder / "home"
     run(sys.executable, "-m", "local.provider", "install", home, local_aws.state.root)
-    settings = environment(home, pulumi)
+    settings = environment_of_projects(home, pulumi)
 
     def up(example: str, **config: Any) -> Outputs:
         project = folder / example

@@ -10,6 +10,7 @@ import os
 import runpy
 import shlex
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,14 +42,13 @@ Program = Callable[[], None]
 
 
 def environment(home: Path, pulumi: Path) -> dict[str, str]:
-    """What the engine sees: a Pulumi home, and the backend and programs of its own in there."""
+    """What the engine sees: a Pulumi home, and the backend and programs of its own in there.
+
+    No command is cut off, so the state is written once per command instead of at each step."""
     backend, programs = home / "backend", home / "bin"
     for folder in (backend, programs):
         folder.mkdir(parents=True)
     (programs / "pulumi").symlink_to(pulumi)
-    add_program(
-        programs / "pulumi-language-python", HOST.format(host=shlex.quote(str(LANGUAGE_HOST)))
-    )
     return {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PULUMI_HOME": str(home),
@@ -57,8 +57,18 @@ def environment(home: Path, pulumi: Path) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_EXPERIMENTAL": "true",
+        "PULUMI_SKIP_CHECKPOINTS": "true",
         "NO_COLOR": "1",
     }
+
+
+def environment_of_projects(home: Path, pulumi: Path) -> dict[str, str]:
+    """The same, for projects on the disk, each with a .venv."""
+    settings = environment(home, pulumi)
+    script = HOST.format(host=shlex.quote(str(LANGUAGE_HOST)))
+    add_program(home / "bin" / "pulumi-language-python", script)
+    return settings
 
 
 def add_program(path: Path, script: str) -> None:
@@ -82,6 +92,7 @@ class Course:
     diffs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """By URN, the properties that differ."""
     messages: list[str] = field(default_factory=list)
+    seconds: float = 0
 
     def note(self, event: EngineEvent) -> None:
         if event.diagnostic_event:
@@ -162,19 +173,18 @@ class Stack:
 
 
 def _course(command: Callable[..., Any], **options: Any) -> Course:
-    course = Course()
+    course, started = Course(), time.monotonic()
     gc.disable()  # over the SDK's many classes, collections would take half of the program's time
     try:
         command(on_event=course.note, **options)
     finally:
         gc.enable()
+    course.seconds = time.monotonic() - started
     return course
 
 
 class Workspace:
-    """A Pulumi home with our plugins, and a backend of its own.
-
-    Without a local AWS, the state is written once per command instead of at each step."""
+    """A Pulumi home with our plugins, and a backend of its own."""
 
     def __init__(self, folder: Path, pulumi: Path, clients: Clients = NOTHING_MADE) -> None:
         self._folder = folder
@@ -184,9 +194,6 @@ class Workspace:
         self.programs = home / "bin"
         """A folder on the engine's PATH."""
         self._backend = home / "backend"
-        if clients is NOTHING_MADE:
-            once = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
-            self._environment |= once
         self._command = automation.PulumiCommand(str(home), skip_version_check=True)
 
     def project(self, stack: str) -> Stack:
