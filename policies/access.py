@@ -14,6 +14,8 @@ UNSCOPED = re.compile(
             r"(cloudwatch|events|tag):(Get|List)\w+",
             r"ecr:GetAuthorizationToken",
             r"pricing:GetProducts",
+            r"ses:GetSendQuota",
+            r"sqs:ListQueues",
             # Lambda asks for these on all, and X-Ray has no resources.
             r"ec2:(Assign|Unassign)PrivateIpAddresses",
             r"ec2:(Create|Delete)NetworkInterface",

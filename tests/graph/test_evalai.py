@@ -11,6 +11,7 @@ from components._evalai_images import image_tag, source_files
 from components.eval_cluster import EvalCluster
 from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
 from tests.graph.test_eval_cluster import ARGS, KEY, ROLE, statements
+from tests.graph.test_policies import broken
 
 RELEASE, POLICY = "kubernetes:helm.sh/v3:Release", "aws:iam/rolePolicy:RolePolicy"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
@@ -70,6 +71,11 @@ def granted(found: Iterable[dict[str, Any]]) -> set[str]:
 
 def test_same_resources_in_preview_and_update(graph: Graph, preview: Graph) -> None:
     assert preview.urns == graph.urns
+
+
+def test_the_policy_pack_is_kept(graph: Graph) -> None:
+    """No stack's file has images yet, so the pack's own tests don't see all of it."""
+    assert not broken(graph)
 
 
 def test_nothing_runs_before_its_images(graph: Graph, unbuilt: Graph) -> None:
