@@ -15,7 +15,7 @@ from policies.lifetimes import KUBERNETES, ended
 from policies.network import overlaps
 from policies.rule import UNKNOWN, Resource, Rule
 from policies.rules import ACCESS_BLOCK, BUCKET, RULES, unblocked_buckets
-from tests.graph.strict import Graph, Registration, stack_graph
+from tests.graph.strict import Graph, stack_graph
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {rule.name: rule for rule in RULES}
@@ -33,17 +33,13 @@ def known(value: Any) -> Any:
 def broken(graph: Graph) -> dict[tuple[str, str], list[str]]:
     """Problems by rule and URN."""
 
-    def problems(rule: Rule, registered: Registration) -> list[str]:
-        return rule.check(
-            Resource(registered.type, known(dict(registered.inputs)), registered.protect)
-        )
-
-    return {
-        (rule.name, registered.urn): found
-        for registered in graph
-        for rule in RULES
-        if (found := problems(rule, registered))
-    }
+    found: dict[tuple[str, str], list[str]] = {}
+    for registered in graph:
+        resource = Resource(registered.type, known(dict(registered.inputs)), registered.protect)
+        for rule in RULES:
+            if problems := rule.check(resource):
+                found[rule.name, registered.urn] = problems
+    return found
 
 
 @pytest.mark.parametrize(("stack", "preview"), [("dev", False), ("dev", True), ("prod", False)])
