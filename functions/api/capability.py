@@ -13,7 +13,9 @@ from functions.search.parameters import for_type
 from functions.shared.http import FHIR_JSON
 from functions.shared.resources import RESOURCE_TYPES, serialise
 
-_RELEASED = "2026-11-24"
+RELEASED = "2026-11-24"
+"""When what the API can do last changed."""
+
 _URL = "urn:base-url"
 _HL7 = "http://hl7.org/fhir"
 _VALIDATE = {"name": "validate", "definition": f"{_HL7}/OperationDefinition/Resource-validate"}
@@ -40,7 +42,7 @@ def _statement() -> dict[str, Any]:
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": _RELEASED,
+        "date": RELEASED,
         "kind": "instance",
         "software": {"name": "AI4H data API"},
         "implementation": {"description": "AI4H platform: FHIR R4 data API", "url": _URL},

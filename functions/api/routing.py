@@ -121,6 +121,12 @@ def _metadata(request: Request, method: str) -> Response:
     return fhir(200, capability.statement(request.base_url))
 
 
+def _openapi(call: Call) -> Response:
+    from functions.api import openapi
+
+    return openapi.answer(call.request)
+
+
 def _create(call: Call) -> Response:
     if "if-none-exist" in call.request.headers:
         return _create_unmatched(call)
@@ -239,6 +245,7 @@ def _form(request: Request) -> list[tuple[str, str]]:
 
 
 ROUTES = (
+    Route("GET", "/openapi.json", "", None, _openapi),
     Route("GET", "/", "search-system", "search", _search),
     Route("POST", "/", "batch", None, _bundle),
     Route("POST", "/", "transaction", None, _bundle),
@@ -266,7 +273,7 @@ ROUTES = (
 )
 """Every interaction but `capabilities`."""
 
-_WORDS = frozenset({"_history", "_search", "$everything", "$validate"})
+_WORDS = frozenset({"_history", "_search", "openapi.json", "$everything", "$validate"})
 """Segments of a path that are no values."""
 
 _BY_TEMPLATE: Mapping[str, Mapping[str, Route]] = {
