@@ -162,6 +162,7 @@ uploads = UploadBucket(
         "control_table_name": data.control_table_name,
         "control_table_arn": data.control_table_arn,
         "table_key_arn": data.key_arn,
+        "consistency_key": data.consistency_key,
         "issuer": auth.issuer,
         "client_ids": client_ids,
         "allowed_origins": origins,

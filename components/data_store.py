@@ -77,6 +77,8 @@ class DataStore(pulumi.ComponentResource):
     """Bucket of the bodies that are too large for an item."""
     search_endpoint: pulumi.Output[str]
     """URL of the search engine; on AWS inside the VPC."""
+    consistency_key: pulumi.Output[str]
+    """What signs the tokens by which searches wait for writes (secret)."""
     api_function_arn: pulumi.Output[str]
     """ARN of the API's function."""
     api_function_name: pulumi.Output[str]
@@ -126,6 +128,10 @@ class DataStore(pulumi.ComponentResource):
             subnet_ids=args["subnet_ids"],
             opts=self._child,
         )
+        # Signs consistency tokens, which live for seconds: replacing it costs a retry.
+        self._tokens = random.RandomPassword(
+            f"{name}-consistency-key", length=48, special=False, opts=self._child
+        )
         admin_role = functions.role("index-admin")
         domain = self._domain(args, functions, admin_role)
         api = self._api(
@@ -155,6 +161,7 @@ class DataStore(pulumi.ComponentResource):
         self.key_arn = self._key.arn
         self.overflow_bucket = self._overflow.bucket
         self.search_endpoint = domain.url
+        self.consistency_key = self._tokens.result
         self.api_function_arn = api.resource.arn
         self.api_function_name = api.resource.name
         self.indexer_function_name = indexing.indexer.resource.name
@@ -168,6 +175,7 @@ class DataStore(pulumi.ComponentResource):
                 "key_arn": self.key_arn,
                 "overflow_bucket": self.overflow_bucket,
                 "search_endpoint": self.search_endpoint,
+                "consistency_key": self.consistency_key,
                 "api_function_arn": self.api_function_arn,
                 "api_function_name": self.api_function_name,
                 "indexer_function_name": self.indexer_function_name,
@@ -222,10 +230,7 @@ class DataStore(pulumi.ComponentResource):
                 "UPDATE_CREATE": json.dumps(update_create),
                 "ISSUER": issuer,
                 "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
-                # Signs consistency tokens, which live for seconds: replacing it costs a retry.
-                "CONSISTENCY_KEY": random.RandomPassword(
-                    f"{self._name}-consistency-key", length=48, special=False, opts=self._child
-                ).result,
+                "CONSISTENCY_KEY": self._tokens.result,
             },
             statements=[
                 allow(
@@ -243,10 +248,13 @@ class DataStore(pulumi.ComponentResource):
                     pulumi.Output.concat(self._versions.arn, f"/index/{CHANGE_INDEX}"),
                 ),
                 {
-                    **allow(["dynamodb:GetItem", "dynamodb:PutItem"], self._control.arn),
+                    **allow(
+                        ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                        self._control.arn,
+                    ),
                     "Condition": {
                         "ForAllValues:StringLike": {
-                            "dynamodb:LeadingKeys": ["guard#*", "idempotency#*"]
+                            "dynamodb:LeadingKeys": ["changes", "guard#*", "idempotency#*"]
                         }
                     },
                 },
@@ -254,6 +262,8 @@ class DataStore(pulumi.ComponentResource):
                     ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
                     pulumi.Output.concat(self._overflow.arn, "/*"),
                 ),
+                # Without it, S3 calls an object that is gone forbidden.
+                allow(["s3:ListBucket"], self._overflow.arn),
                 allow(["es:ESHttpPost"], pulumi.Output.concat(domain.arn, "/*/_search")),
             ],
             timeout=API_SECONDS,

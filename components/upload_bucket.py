@@ -55,6 +55,8 @@ class UploadBucketArgs(TypedDict):
     """ARN of that table."""
     table_key_arn: NotRequired[pulumi.Input[str]]
     """KMS key that encrypts both tables."""
+    consistency_key: NotRequired[pulumi.Input[str]]
+    """The DataStore's (secret): writes answer with tokens. Default: they don't."""
     allowed_origins: NotRequired[list[pulumi.Input[str]]]
     """Web origins whose pages may send and fetch bytes. Default: none."""
     max_object_bytes: NotRequired[int]
@@ -178,6 +180,11 @@ class UploadBucket(pulumi.ComponentResource):
             "functions.uploads.handler.handler",
             description="Binary: signed URLs for uploads and downloads",
             environment={
+                **(
+                    {"CONSISTENCY_KEY": args["consistency_key"]}
+                    if "consistency_key" in args
+                    else {}
+                ),
                 "TABLE_NAME": tables.table_name,
                 "CONTROL_TABLE_NAME": tables.control_table_name,
                 "BUCKET_NAME": self._bucket.bucket,

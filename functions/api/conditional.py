@@ -17,8 +17,9 @@ from functions.shared import access, consistency, headers, store
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response
 from functions.shared.identity import Identity
+from functions.shared.items import Version
 from functions.shared.resources import new_id
-from functions.shared.store import Action, ActionRefused, Stale, Version
+from functions.shared.store import Action, ActionRefused, Stale
 
 _TRIES = 5
 

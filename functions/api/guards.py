@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.shared.access import PRIVATE_TYPES
+from functions.shared.clients import dynamodb
 from functions.shared.identity import Identity
 from functions.shared.resources import serialise
-from functions.shared.store import Action, dynamodb
+from functions.shared.store import Action
 
 PREFIX = "guard#"
 

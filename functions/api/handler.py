@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from functions.api.routing import route
-from functions.shared import log, store
+from functions.shared import clients, log
 from functions.shared.http import respond
 
 log.configure()
-store.dynamodb()  # made while the function starts, when Lambda gives it most CPU
+clients.dynamodb()  # made while the function starts, when Lambda gives it most CPU
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

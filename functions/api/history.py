@@ -14,18 +14,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote as percent
 from urllib.parse import urlencode
 
 from functions.search.intervals import date_bounds
 from functions.shared import access, changes, headers, store
 from functions.shared.changes import Change, Place
-from functions.shared.errors import FhirError, quote
+from functions.shared.errors import FhirError, operation_outcome, quote
 from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
 from functions.shared.identity import Identity
+from functions.shared.items import DamagedError, Version
 from functions.shared.resources import RESOURCE_TYPES, serialise
-from functions.shared.store import Version
 
 DEFAULT_COUNT = 20
 MAX_COUNT = 1_000
@@ -105,10 +105,12 @@ def _types(identity: Identity, resource_type: str, asked: _Asked) -> frozenset[s
         return frozenset({resource_type})
     for name in asked.types or ():
         access.require(identity, "history", name)
-    types = asked.types or access.readable_types(identity, "history")
+    if asked.types:
+        return asked.types
+    types = access.readable_types(identity, "history")
     if not types:
         raise FhirError(403, "forbidden", "Your groups don't allow history.")
-    return types
+    return types & changes.registered()
 
 
 def _of_types(
@@ -173,7 +175,7 @@ def _page(
     size = 0
     last: Place | None = None
     for version in versions if asked.count else ():
-        if not (version.body or version.deleted or version.erased):
+        if not (version.body or version.damaged or version.deleted or version.erased):
             continue  # its body went when the resource was erased
         entry = _entry(base_url, version)
         size += size_in_answer(entry)
@@ -188,19 +190,21 @@ def _entry(base_url: str, version: Version) -> bytes:
     gone = version.deleted or version.erased
     method = "DELETE" if gone else "POST" if version.version == 1 else "PUT"
     kind = version.pk.partition("/")[0]
-    status = {"DELETE": "204", "POST": "201", "PUT": "200"}[method]
+    response = {"status": {"DELETE": "204", "POST": "201", "PUT": "200"}[method]}
+    response |= {"etag": headers.etag(version)}
+    response |= {"lastModified": version.updated} if version.updated else {}
     frame = serialise(
         {
             "fullUrl": f"{base_url}/{version.pk}",
             "request": {"method": method, "url": kind if method == "POST" else version.pk},
-            "response": {
-                "status": status,
-                "etag": headers.etag(version),
-                "lastModified": version.updated,
-            },
+            "response": response | ({"outcome": _damage(version)} if version.damaged else {}),
         }
     )
-    return frame if gone else frame[:-1] + b',"resource":' + version.body + b"}"
+    return frame if gone or version.damaged else frame[:-1] + b',"resource":' + version.body + b"}"
+
+
+def _damage(version: Version) -> dict[str, Any]:
+    return operation_outcome(DamagedError(version.pk, version.version))
 
 
 def _asked(request: Request, *, of_system: bool) -> _Asked:

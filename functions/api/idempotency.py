@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from functions.shared.clients import dynamodb
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
 from functions.shared.identity import Identity
 from functions.shared.resources import serialise
-from functions.shared.store import Action, dynamodb
+from functions.shared.store import Action
 
 PREFIX = "idempotency#"
 

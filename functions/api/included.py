@@ -9,8 +9,8 @@ from functions.search.clauses import Clause
 from functions.search.includes import Include
 from functions.search.view import View
 from functions.shared import store
+from functions.shared.items import Version
 from functions.shared.resources import parse
-from functions.shared.store import Version
 
 MAX_INCLUDED = 1_000
 """Resources that are added to a page."""
@@ -33,8 +33,9 @@ def included(
     for _ in range(MAX_ROUNDS):
         keys = _following(view, rules, fresh, known, base_url)
         known |= {pk for pk, _ in keys}
-        fresh = [version for version in store.read_many(keys) if version.body]
-        found += fresh
+        stored = list(store.read_many(keys))
+        found += [version for version in stored if version.body or version.damaged]
+        fresh = [version for version in stored if version.body]
         rules = [rule for rule in rules if rule.iterate]
         if len(found) > MAX_INCLUDED:
             raise TooManyIncludedError

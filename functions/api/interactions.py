@@ -21,8 +21,9 @@ from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response, fhir, resource_of
 from functions.shared.identity import Identity
+from functions.shared.items import Version
 from functions.shared.resources import new_id
-from functions.shared.store import ActionRefused, Stale, Taken, Version
+from functions.shared.store import ActionRefused, Stale, Taken
 
 _TRIES = 5
 """How often a write without If-Match is tried when others write at the same time."""
@@ -121,7 +122,8 @@ def patch(request: Request, identity: Identity, resource_type: str, resource_id:
             raise _unknown(resource_type, resource_id)
         return json_patch.patched(operations, last, matched)
 
-    _, version = change(identity, f"{resource_type}/{resource_id}", following, matched)
+    pk = f"{resource_type}/{resource_id}"
+    _, version = change(identity, pk, following, matched, body=True)
     return written(request, version)
 
 
@@ -147,13 +149,16 @@ def change(
     pk: str,
     following: Callable[[Version | None], Version],
     matched: int | None,
+    *,
+    body: bool = False,
 ) -> tuple[Version | None, Version]:
     """Writes what `following` makes of the latest version: (that one, the new one).
 
+    `body`: whether it needs that version's body, without which a damaged one can be replaced.
     403 on private resources of others. Without If-Match it is tried again when others were faster.
     """
     for _ in range(_TRIES):
-        last = store.latest(pk)
+        last = store.latest(pk, body=body)
         if last is not None:
             require_owner(identity, pk.partition("/")[0], last.owner)
         version = following(last)

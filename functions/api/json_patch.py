@@ -8,8 +8,8 @@ from functions.api import writes
 from functions.shared import headers
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import MAX_BODY_BYTES, Request
+from functions.shared.items import Version
 from functions.shared.resources import parse, parse_any, serialise
-from functions.shared.store import Version
 
 JSON_PATCH = "application/json-patch+json"
 

@@ -12,10 +12,10 @@ from functions.api.elements import Subset
 from functions.search import cursor
 from functions.search.plan import Plan
 from functions.shared import store
-from functions.shared.errors import FhirError
+from functions.shared.errors import FhirError, operation_outcome
 from functions.shared.http import MAX_ANSWER_BYTES, size_in_answer
+from functions.shared.items import DamagedError, Version
 from functions.shared.resources import serialise
-from functions.shared.store import Version
 
 Gather = Callable[[Sequence[Version]], "list[Version] | None"]
 """What belongs to the matches besides; None when that is too much for a page."""
@@ -67,7 +67,7 @@ class Page:
         """
         matches, last = self._matches(hits)
         while self.gather and matches:
-            further = self.gather([match.version for match in matches])
+            further = self.gather([m.version for m in matches if not m.version.damaged])
             if further is not None:
                 entries = [match.entry for match in matches]
                 entries += [self._entry(version, "include") for version in further]
@@ -87,7 +87,7 @@ class Page:
         matches: list[_Match] = []
         size = 0
         for version in store.read_many(list(place)):
-            if not version.body:
+            if not (version.body or version.damaged):
                 continue  # erased since it was indexed
             number = place[version.pk, version.version]
             entry = self._entry(version, "match")
@@ -98,6 +98,9 @@ class Page:
         return matches, len(hits) - 1
 
     def _entry(self, version: Version, mode: str) -> bytes:
+        if version.damaged:
+            outcome = operation_outcome(DamagedError(version.pk, version.version))
+            return serialise({"resource": outcome, "search": {"mode": "outcome"}})
         body = version.body
         if self.subset:
             body = self.subset.of(body, included=mode == "include")

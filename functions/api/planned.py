@@ -15,8 +15,9 @@ from functions.shared.access import Operation
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request
 from functions.shared.identity import Identity
+from functions.shared.items import Version
 from functions.shared.resources import new_id
-from functions.shared.store import Stale, Version
+from functions.shared.store import Stale
 
 _PARALLEL = 8
 

@@ -21,8 +21,8 @@ from functions.shared.errors import FhirError, quote
 from functions.shared.headers import preference
 from functions.shared.http import Request, Response, fhir
 from functions.shared.identity import Identity
+from functions.shared.items import Version
 from functions.shared.resources import RESOURCE_TYPES
-from functions.shared.store import Version
 
 ESTIMATED_TO = 100_000
 """`_total=estimate` counts up to this; more are reported as this many."""

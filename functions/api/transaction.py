@@ -20,8 +20,9 @@ from functions.shared import consistency, headers, store
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
 from functions.shared.identity import Identity
+from functions.shared.items import Version
 from functions.shared.resources import serialise
-from functions.shared.store import Action, ActionRefused, Stale, Version
+from functions.shared.store import Action, ActionRefused, Stale
 from functions.shared.transactions import MAX_ACTIONS
 
 _TRIES = 5

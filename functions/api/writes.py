@@ -10,8 +10,9 @@ from typing import Any
 from functions.shared import headers
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import MAX_ANSWER_BYTES, size_in_answer
+from functions.shared.items import Version
 from functions.shared.resources import ID, instant, serialise, stamp
-from functions.shared.store import Stale, Version
+from functions.shared.store import Stale
 from functions.shared.validation import validate
 
 

@@ -17,9 +17,9 @@ from functions.indexer import quarantine
 from functions.indexer.writer import Entry, write
 from functions.search import extract
 from functions.shared import errors
+from functions.shared.items import version_of
 from functions.shared.log import configure, logger
 from functions.shared.resources import serialise
-from functions.shared.store import version_of
 
 configure()
 
@@ -55,6 +55,5 @@ def _entry(image: dict[str, Any]) -> Entry:
 
 def _passes(error: Exception) -> bool:
     """Whether a later try may succeed: reading a large body failed, but not because it is gone."""
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion")
-    return errors.of_service(error) is not None or isinstance(error, OSError | MemoryError)
+    kinds = (ClientError, OSError, MemoryError)
+    return errors.of_service(error) is not None or isinstance(error, kinds)

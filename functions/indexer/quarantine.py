@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from functions.shared.clients import dynamodb
 from functions.shared.log import logger
 from functions.shared.resources import instant
-from functions.shared.store import dynamodb
 
 PARTITION = "quarantine"
 

@@ -10,8 +10,8 @@ from functions.search import paths, terms
 from functions.search.intervals import date_bounds
 from functions.search.parameters import Parameter, Source, for_type
 from functions.search.rows import Row, rows
+from functions.shared.items import Version
 from functions.shared.resources import parse
-from functions.shared.store import Version
 
 SORT_FIELDS = {"date": "sort_date", "number": "sort_number", "quantity": "sort_number"}
 """Kind -> field with the keys that it sorts by; other kinds use `sort_text`."""

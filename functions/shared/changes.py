@@ -1,6 +1,7 @@
 """The log of versions in the order of time: what changed of some types, newest first.
 
-Read from the table's change index, which follows a write by a moment. It has no bodies.
+Read from the table's change index, which follows a write by a moment. It has no bodies. Each type
+has partitions of its own, and of most types a system has none: the control table knows which.
 """
 
 from __future__ import annotations
@@ -8,18 +9,26 @@ from __future__ import annotations
 import hashlib
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from functions.shared.store import SHARDS, dynamodb
+from functions.shared.clients import dynamodb
+from functions.shared.items import SHARDS, Version
 
 INDEX = "changes"
 
 _PARALLEL = 16  # connections that the client keeps
 _placed, _instant = attrgetter("place"), attrgetter("updated")
+
+REGISTER = "changes"
+"""Partition of the control table with the types of which there are versions."""
+
+_TYPES = {"pk": {"S": REGISTER}, "sk": {"S": "types"}}
+_registered: set[str] = set()
+"""Those that this process has noted or found there: they stay."""
 
 Place = tuple[str, str, int]
 """(instant, digest of the resource, version): a total order that tells of no resource."""
@@ -41,6 +50,30 @@ class Change(NamedTuple):
 def place(pk: str, version: int, updated: str) -> Place:
     """Where a version is in the order of time."""
     return updated, hashlib.sha256(pk.encode()).hexdigest()[:16], version
+
+
+def register(versions: Iterable[Version]) -> None:
+    """Notes the types of versions that are going to be the first of a resource.
+
+    Before they are written, so that a reader who finds one missing may rely on it.
+    """
+    types = {version.pk.partition("/")[0] for version in versions if version.version == 1}
+    if fresh := types - _registered:
+        dynamodb().update_item(
+            TableName=os.environ["CONTROL_TABLE_NAME"],
+            Key=_TYPES,
+            UpdateExpression="ADD #types :fresh",
+            ExpressionAttributeNames={"#types": "types"},
+            ExpressionAttributeValues={":fresh": {"SS": sorted(fresh)}},
+        )
+        _registered.update(fresh)
+
+
+def registered() -> frozenset[str]:
+    """The types of which there may be versions; the change index needn't be asked for others."""
+    table = os.environ["CONTROL_TABLE_NAME"]
+    found = dynamodb().get_item(TableName=table, Key=_TYPES, ConsistentRead=True)
+    return frozenset(found.get("Item", {}).get("types", {}).get("SS", ()))
 
 
 def newest_first(types: frozenset[str], *, until: str, page: int) -> Iterator[Change]:

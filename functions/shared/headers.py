@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
-from functions.shared.store import Version
+from functions.shared.items import Version
 
 _ETAG = re.compile(r'(?:W/)?"([1-9]\d{0,14})"')
 

@@ -7,58 +7,34 @@ knows its own item.
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.shared import changes
+from functions.shared.clients import dynamodb
 from functions.shared.errors import FhirError
-from functions.shared.log import logger
+from functions.shared.items import (
+    OVERFLOW_BYTES,
+    Version,
+    discard,
+    item_of,
+    key_of,
+    salvaged,
+    version_of,
+)
 from functions.shared.transactions import Refused, is_own, transact
-
-OVERFLOW_BYTES = 300_000
-"""Compressed bodies above this go to S3. An item holds 400 kB with its attributes' names."""
-
-SHARDS = 8
-"""Partitions of the change index per type."""
 
 _TRANSACTION_BYTES = 3_000_000  # of bodies: with all else, AWS's limit is 4 MB
 _BATCH = 100  # keys of a BatchGetItem: AWS's limit
 
-_CONFIG = Config(
-    connect_timeout=1,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    tcp_keepalive=True,
-    max_pool_connections=16,
-)
-
-
 Action = dict[str, Any]
 """One of a transaction, as DynamoDB's API has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a resource. `body` is the JSON as served; empty for a tombstone."""
-
-    pk: str
-    version: int
-    body: bytes
-    owner: str
-    updated: str
-    deleted: bool = False
-    erased: bool = False
-    nonce: str = ""
-    dataset: str = ""
 
 
 class Stale(FhirError):
@@ -84,17 +60,6 @@ class ActionRefused(FhirError):
         self.item = item
 
 
-@cache
-def dynamodb() -> Any:
-    """The process's client. Handlers call this while they start, when Lambda gives most CPU."""
-    return boto3.client("dynamodb", config=_CONFIG)
-
-
-@cache
-def s3() -> Any:
-    return boto3.client("s3", config=_CONFIG)
-
-
 def latest(pk: str, *, body: bool = True) -> Version | None:
     """The newest version, tombstones included; strongly consistent. `body=False` leaves it out."""
     items = dynamodb().query(
@@ -112,7 +77,7 @@ def read(pk: str, version: int) -> Version | None:
     """One version, strongly consistent."""
     item = (
         dynamodb()
-        .get_item(TableName=os.environ["TABLE_NAME"], Key=_key(pk, version), ConsistentRead=True)
+        .get_item(TableName=os.environ["TABLE_NAME"], Key=key_of(pk, version), ConsistentRead=True)
         .get("Item")
     )
     return version_of(item) if item else None
@@ -121,6 +86,7 @@ def read(pk: str, version: int) -> Version | None:
 def read_many(keys: Sequence[tuple[str, int]]) -> Iterator[Version]:
     """Many versions in the order of their keys; what doesn't exist is left out.
 
+    One that is damaged is marked so, and keeps nobody from the others.
     Read as they are asked for: whoever has enough of them just stops.
     """
     wanted = list(dict.fromkeys(keys))
@@ -129,7 +95,7 @@ def read_many(keys: Sequence[tuple[str, int]]) -> Iterator[Version]:
         items = _items(batch)
         for key in batch:
             if key in items:
-                yield version_of(items[key])
+                yield salvaged(items[key])
 
 
 def instants(keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
@@ -148,7 +114,7 @@ def _items(
     found: dict[tuple[str, int], dict[str, Any]] = {}
     request: dict[str, Any] = {
         table: {
-            "Keys": [_key(pk, version) for pk, version in keys],
+            "Keys": [key_of(pk, version) for pk, version in keys],
             "ConsistentRead": True,
             **({"ProjectionExpression": attributes} if attributes else {}),
         }
@@ -165,6 +131,7 @@ def _items(
 def create(version: Version, also: Sequence[Action] = ()) -> None:
     """Writes version 1; 409 when the id is taken. `also`: more actions of the same transaction."""
     version = _with_nonce(version)
+    changes.register([version])
     item = item_of(version)
     put = _put(item)
     try:
@@ -176,15 +143,15 @@ def create(version: Version, also: Sequence[Action] = ()) -> None:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
         if not is_own(error.response.get("Item"), version.nonce):
-            _discard(item)
+            discard(item)
             raise Taken from None
     except Refused as refused:
-        _discard(item)
+        discard(item)
         if refused.index == 0:
             raise Taken from None
         raise ActionRefused(refused.index - 1, refused.item) from None
     except FhirError:
-        _discard(item)
+        discard(item)
         raise
 
 
@@ -199,7 +166,7 @@ def append(version: Version, also: Sequence[Action] = (), *, revive: bool = Fals
     alive = "attribute_exists(pk) AND attribute_not_exists(erased)"
     check = {
         "TableName": os.environ["TABLE_NAME"],
-        "Key": _key(version.pk, version.version - 1),
+        "Key": key_of(version.pk, version.version - 1),
         "ConditionExpression": alive if revive else f"{alive} AND attribute_not_exists(deleted)",
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
@@ -207,14 +174,14 @@ def append(version: Version, also: Sequence[Action] = (), *, revive: bool = Fals
     try:
         transact(dynamodb(), [{"Put": put}, {"ConditionCheck": check}, *also], version.nonce)
     except Refused as refused:
-        _discard(item)
+        discard(item)
         if refused.index >= 2:
             raise ActionRefused(refused.index - 2, refused.item) from None
         if refused.index == 1 and refused.item:
             raise FhirError(410, "deleted", "The resource was deleted.") from None
         raise Stale from None
     except FhirError:
-        _discard(item)
+        discard(item)
         raise
 
 
@@ -225,6 +192,7 @@ def write_all(versions: Sequence[Version], also: Sequence[Action] = ()) -> None:
     change, so that nothing but the successor's absence is asked for. `Stale` when there is one.
     """
     versions = [_with_nonce(version) for version in versions]
+    changes.register(versions)
     limit = _inline_limit(versions)
     items = [item_of(version, limit) for version in versions]
     puts = [{"Put": _put(item)} for item in items]
@@ -233,7 +201,7 @@ def write_all(versions: Sequence[Version], also: Sequence[Action] = ()) -> None:
             transact(dynamodb(), [*puts, *also], versions[0].nonce if versions else "")
     except (Refused, FhirError) as error:
         for item in items:
-            _discard(item)
+            discard(item)
         if not isinstance(error, Refused):
             raise
         if error.index < len(items):
@@ -246,7 +214,7 @@ def unchanged(pk: str, version: int) -> Action:
     return {
         "ConditionCheck": {
             "TableName": os.environ["TABLE_NAME"],
-            "Key": _key(pk, version + 1),
+            "Key": key_of(pk, version + 1),
             "ConditionExpression": "attribute_not_exists(pk)",
         }
     }
@@ -264,70 +232,6 @@ def _inline_limit(versions: Sequence[Version]) -> int:
     return OVERFLOW_BYTES
 
 
-def item_of(version: Version, inline_limit: int = OVERFLOW_BYTES) -> dict[str, Any]:
-    """The DynamoDB item of a version. A large body is put into the overflow bucket first."""
-    item: dict[str, Any] = {
-        **_key(version.pk, version.version),
-        "updated": {"S": version.updated},
-        "nonce": {"S": version.nonce},
-        "shard": {"S": shard_of(version.pk)},
-    }
-    item |= {
-        name: {"S": value}
-        for name, value in (("owner", version.owner), ("dataset", version.dataset))
-        if value
-    }
-    item |= {
-        name: {"BOOL": True}
-        for name, value in (("deleted", version.deleted), ("erased", version.erased))
-        if value
-    }
-    if not version.body:
-        return item
-    packed = zlib.compress(version.body)
-    if len(packed) <= inline_limit:
-        return {**item, "body": {"B": packed}}
-    key = f"{version.pk}/{version.version}-{version.nonce}"
-    s3().put_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=key, Body=packed)
-    return {**item, "overflow": {"S": key}}
-
-
-def version_of(item: dict[str, Any], *, body: bool = True) -> Version:
-    """The version in an item, as DynamoDB's API or a stream event (bytes in base64) gives it.
-
-    Without its body nothing has to be fetched from the overflow bucket.
-    """
-    packed = item.get("body", {}).get("B", b"") if body else b""
-    if isinstance(packed, str):
-        packed = base64.b64decode(packed)
-    if body and "overflow" in item:
-        packed = (
-            s3()
-            .get_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=item["overflow"]["S"])["Body"]
-            .read()
-        )
-    return Version(
-        pk=item["pk"]["S"],
-        version=int(item["version"]["N"]),
-        body=zlib.decompress(packed) if packed else b"",
-        owner=item.get("owner", {}).get("S", ""),
-        updated=item["updated"]["S"],
-        deleted=item.get("deleted", {}).get("BOOL", False),
-        erased=item.get("erased", {}).get("BOOL", False),
-        nonce=item.get("nonce", {}).get("S", ""),
-        dataset=item.get("dataset", {}).get("S", ""),
-    )
-
-
-def shard_of(pk: str) -> str:
-    """The partition of the change index that lists the resource."""
-    return f"{pk.partition('/')[0]}#{zlib.crc32(pk.encode()) % SHARDS}"
-
-
-def _key(pk: str, version: int) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "version": {"N": str(version)}}
-
-
 def _put(item: dict[str, Any]) -> dict[str, Any]:
     return {
         "TableName": os.environ["TABLE_NAME"],
@@ -339,13 +243,3 @@ def _put(item: dict[str, Any]) -> dict[str, Any]:
 
 def _with_nonce(version: Version) -> Version:
     return version if version.nonce else replace(version, nonce=secrets.token_hex(12))
-
-
-def _discard(item: dict[str, Any]) -> None:
-    """Removes the body of an item that certainly wasn't written."""
-    if "overflow" not in item:
-        return
-    try:
-        s3().delete_object(Bucket=os.environ["OVERFLOW_BUCKET"], Key=item["overflow"]["S"])
-    except Exception as error:
-        logger.warning("overflow kept", extra={"fields": {"error": type(error).__name__}})

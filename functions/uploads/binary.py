@@ -19,8 +19,9 @@ from functions.shared import headers, store
 from functions.shared.access import require_owner
 from functions.shared.errors import FhirError
 from functions.shared.identity import Identity
+from functions.shared.items import Version
 from functions.shared.resources import instant, new_id, parse, serialise, stamp
-from functions.shared.store import ActionRefused, Stale, Version
+from functions.shared.store import ActionRefused, Stale
 from functions.shared.validation import validate
 from functions.uploads import bucket, datasets, parts, quota, records, verification
 from functions.uploads.bucket import GetTicket, PutTicket

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote_plus
 
+from functions.shared.clients import dynamodb
 from functions.shared.log import configure, fault, logger
-from functions.shared.store import dynamodb
 from functions.uploads import bucket
 from functions.uploads.verification import arrived
 

@@ -9,14 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate
 
-from functions.shared import headers
+from functions.shared import consistency, headers
 from functions.shared.access import Operation, require
+from functions.shared.binary_routes import BINARY_ROUTES
+from functions.shared.clients import dynamodb
 from functions.shared.errors import FhirError
 from functions.shared.http import Request, Response, fhir, negotiate, resource_of, respond
 from functions.shared.identity import Identity, authenticate
+from functions.shared.items import Version
 from functions.shared.log import configure
 from functions.shared.resources import serialise
-from functions.shared.store import Version, dynamodb
 from functions.uploads import binary, bucket, members, parts
 from functions.uploads.bucket import PutTicket
 from functions.uploads.state import Upload
@@ -84,7 +86,10 @@ def _update(request: Request, identity: Identity, binary_id: str) -> Response:
 def _delete(request: Request, identity: Identity, binary_id: str) -> Response:
     require(identity, "delete", "Binary")
     tombstone = binary.delete(identity, binary_id, headers.if_match(request))
-    return Response(204, headers={"ETag": headers.etag(tombstone)} if tombstone else {})
+    if tombstone is None:
+        return Response(204)
+    sent = {"ETag": headers.etag(tombstone), **consistency.header([tombstone])}
+    return Response(204, headers=sent)
 
 
 def _upload_status(request: Request, identity: Identity, binary_id: str) -> Response:
@@ -110,7 +115,8 @@ def _complete(request: Request, identity: Identity, binary_id: str) -> Response:
     """Joins the parts; the answer tells the state, as verification comes afterwards."""
     upload = _upload(identity, "update", binary_id)
     parts.complete(upload)
-    return _status(202, upload)
+    written = consistency.named([(f"Binary/{upload.binary_id}", upload.version)])
+    return _status(202, upload, written)
 
 
 def _abort(request: Request, identity: Identity, binary_id: str) -> Response:
@@ -128,7 +134,7 @@ def _upload(identity: Identity, operation: Operation, binary_id: str) -> Upload:
     return upload
 
 
-def _status(status: int, upload: Upload) -> Response:
+def _status(status: int, upload: Upload, sent: Mapping[str, str] | None = None) -> Response:
     arrived = upload.received
     received = [
         {"number": part.number, "size": part.size, "sha256": part.sha256}
@@ -147,11 +153,13 @@ def _status(status: int, upload: Upload) -> Response:
         "partSize": upload.part_size,
         "received": received,
     }
-    return _json(status, _present(answer))
+    return _json(status, _present(answer), sent)
 
 
-def _json(status: int, answer: Mapping[str, Any]) -> Response:
-    return Response(status, serialise(answer), {"Content-Type": "application/json"})
+def _json(
+    status: int, answer: Mapping[str, Any], sent: Mapping[str, str] | None = None
+) -> Response:
+    return Response(status, serialise(answer), {"Content-Type": "application/json", **(sent or {})})
 
 
 def _written(
@@ -168,7 +176,7 @@ def _written(
             "expires": put.expires,
         }
     resource = members.put(binary.body(version), answer, strict=strict)
-    return fhir(status, resource, _headers(request, version, status))
+    return fhir(status, resource, _headers(request, version, status, written=True))
 
 
 def _answer(
@@ -202,7 +210,7 @@ def _answer(
     if upload and (data := binary.inline_data(upload)):
         resource["data"] = data
     resource = members.put(resource, answer, strict=_strict(request))
-    return fhir(status, resource, _headers(request, version, status))
+    return fhir(status, resource, _headers(request, version, status, written=written))
 
 
 def _described(upload: Upload) -> dict[str, Any]:
@@ -225,9 +233,10 @@ def _of(version: Version, uploads: list[Upload]) -> Upload | None:
     return next((u for u in uploads if u.version == version.version), None)
 
 
-def _headers(request: Request, version: Version, status: int) -> dict[str, str]:
+def _headers(request: Request, version: Version, status: int, *, written: bool) -> dict[str, str]:
+    sent = headers.of_version(version) | (consistency.header([version]) if written else {})
     location = f"{request.base_url}/{version.pk}/_history/{version.version}"
-    return headers.of_version(version) | ({"Location": location} if status == 201 else {})
+    return sent | ({"Location": location} if status == 201 else {})
 
 
 def _binary_of(request: Request) -> dict[str, Any]:
@@ -267,13 +276,28 @@ def _present(members: Mapping[str, Any]) -> dict[str, Any]:
 
 _Answer = Callable[Concatenate[Request, Identity, ...], Response]
 
-_ID = r"([A-Za-z0-9\-.]{1,64})"
+_ANSWERS: Mapping[str, _Answer] = {
+    "create": _create,
+    "read": _read,
+    "update": _update,
+    "delete": _delete,
+    "vread": _vread,
+    "upload-status": _upload_status,
+    "upload-parts": _upload_parts,
+    "complete": _complete,
+    "abort": _abort,
+}
+_VALUES = {"{id}": r"([A-Za-z0-9\-.]{1,64})", "{version}": "([1-9][0-9]{0,14})"}
+
+
+def _pattern(template: str) -> str:
+    parts = re.split(r"({\w+})", template)
+    return "".join(_VALUES.get(part) or re.escape(part) for part in parts)
+
+
 _ROUTES: Mapping[str, Mapping[str, _Answer]] = {
-    "/Binary": {"POST": _create},
-    f"/Binary/{_ID}": {"GET": _read, "PUT": _update, "DELETE": _delete},
-    rf"/Binary/{_ID}/_history/([1-9][0-9]{{0,14}})": {"GET": _vread},
-    rf"/Binary/{_ID}/\$upload-status": {"GET": _upload_status},
-    rf"/Binary/{_ID}/\$upload-parts": {"POST": _upload_parts},
-    rf"/Binary/{_ID}/\$complete": {"POST": _complete},
-    rf"/Binary/{_ID}/\$abort": {"POST": _abort},
+    _pattern(template): {
+        route.method: _ANSWERS[route.name] for route in BINARY_ROUTES if route.template == template
+    }
+    for template in dict.fromkeys(route.template for route in BINARY_ROUTES)
 }

@@ -21,8 +21,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from functions.shared.clients import dynamodb
 from functions.shared.resources import instant
-from functions.shared.store import dynamodb
 from functions.uploads.state import Received, Status, Upload
 
 _ATTEMPTS = 12

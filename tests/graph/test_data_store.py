@@ -14,7 +14,7 @@ from components.data_store import DataStore, DataStoreArgs
 from functions.api import guards, idempotency
 from functions.indexer import quarantine
 from functions.shared import changes
-from functions.shared.store import Version, item_of
+from functions.shared.items import Version, item_of
 from tests.graph.strict import Graph, Registration, evaluate
 
 TABLE = "aws:dynamodb/table:Table"
@@ -242,8 +242,9 @@ def test_the_api_appends_and_reads(graph: Graph) -> None:
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("PutItem", "ConditionCheckItem")),
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("GetItem", "BatchGetItem", "Query")),
         ("dynamodb:Query", f"data-versions/arn/index/{changes.INDEX}"),
-        *((f"dynamodb:{act}", "data-control/arn") for act in ("GetItem", "PutItem")),
+        *((f"dynamodb:{act}Item", "data-control/arn") for act in ("Get", "Put", "Update")),
         *((f"s3:{act}Object", "data-overflow/arn/*") for act in ("Get", "Put", "Delete")),
+        ("s3:ListBucket", "data-overflow/arn"),
         ("es:ESHttpPost", "data-search/arn/*/_search"),
     }
 
@@ -256,7 +257,11 @@ def test_the_api_guards_its_writes_and_touches_no_other_record(
     [limited] = [s for s in json.loads(text)["Statement"] if s["Resource"] == control]
     assert limited["Condition"] == {
         "ForAllValues:StringLike": {
-            "dynamodb:LeadingKeys": [f"{guards.PREFIX}*", f"{idempotency.PREFIX}*"]
+            "dynamodb:LeadingKeys": [
+                changes.REGISTER,
+                f"{guards.PREFIX}*",
+                f"{idempotency.PREFIX}*",
+            ]
         }
     }
     ttl = graph.one(TABLE, "data-control").inputs["ttl"]

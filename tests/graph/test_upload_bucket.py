@@ -35,6 +35,7 @@ MINIMAL: UploadBucketArgs = {
 }
 FULL: UploadBucketArgs = {
     **MINIMAL,
+    "consistency_key": "signs tokens",
     "allowed_origins": ["https://ai4h.example.org", "http://localhost:5173"],
     "max_object_bytes": 1000,
     "quota_bytes_per_user": 5000,
@@ -147,6 +148,7 @@ def environment(graph: Graph, purpose: str) -> Mapping[str, str]:
 
 def test_environment(graph: Graph, full: Graph) -> None:
     assert environment(full, "api") == {
+        "CONSISTENCY_KEY": "signs tokens",
         "TABLE_NAME": "versions",
         "CONTROL_TABLE_NAME": "control",
         "BUCKET_NAME": "uploads-datasets-bucket",
@@ -155,6 +157,7 @@ def test_environment(graph: Graph, full: Graph) -> None:
         "MAX_OBJECT_BYTES": "1000",
         "QUOTA_BYTES_PER_USER": "5000",
     }
+    assert "CONSISTENCY_KEY" not in environment(graph, "api")
     assert environment(graph, "api")["MAX_OBJECT_BYTES"] == str(LARGEST_OBJECT_BYTES)
     assert environment(full, "completion") == {
         "CONTROL_TABLE_NAME": "control",

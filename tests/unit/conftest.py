@@ -31,11 +31,12 @@ def tables() -> Iterator[Any]:
         patch.setenv("CONTROL_TABLE_NAME", CONTROL)
         patch.setenv("OVERFLOW_BUCKET", OVERFLOW)
         patch.setenv("CONSISTENCY_KEY", "key of the tests")
-        from functions.shared import store
+        from functions.shared import changes, clients
 
-        for client in (store.dynamodb, store.s3):
+        for client in (clients.dynamodb, clients.s3):
             client.cache_clear()
-        changes = {
+        changes._registered.clear()
+        by_time = {
             "IndexName": "changes",
             "KeySchema": [
                 {"AttributeName": "shard", "KeyType": "HASH"},
@@ -47,11 +48,11 @@ def tables() -> Iterator[Any]:
             },
         }
         for table, sort, kind, indexes in (
-            (VERSIONS, "version", "N", [changes]),
+            (VERSIONS, "version", "N", [by_time]),
             (CONTROL, "sk", "S", []),
         ):
             indexed = [key for index in indexes for key in index["KeySchema"]]
-            store.dynamodb().create_table(
+            clients.dynamodb().create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
                 KeySchema=[
@@ -65,11 +66,11 @@ def tables() -> Iterator[Any]:
                 ],
                 **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
             )
-        store.s3().create_bucket(
+        clients.s3().create_bucket(
             Bucket=OVERFLOW, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        yield store.dynamodb()
-        for client in (store.dynamodb, store.s3):
+        yield clients.dynamodb()
+        for client in (clients.dynamodb, clients.s3):
             client.cache_clear()
 
 

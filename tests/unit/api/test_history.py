@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from functions.api import history
-from functions.shared import store
+from functions.shared import changes, clients, items, store
+from functions.shared.items import Version
 from functions.shared.resources import parse
-from functions.shared.store import Version
 from functions.shared.validation import validate
 from tests.unit.api.conftest import BASE, Client
 
@@ -188,3 +188,64 @@ def test_an_answer_is_laid_out_on_request(api: Client, life: str) -> None:
     reply = api.get(f"{life}/_history?_pretty=true")
     assert reply.text.startswith('{\n  "resourceType": "Bundle",\n')
     assert reply.body["entry"] == api.get(f"{life}/_history").body["entry"]
+
+
+def damage(pk: str, number: int, **changed: Any) -> None:
+    """Replaces attributes of a stored version."""
+    clients.dynamodb().update_item(
+        TableName=os.environ["TABLE_NAME"],
+        Key=items.key_of(pk, number),
+        UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changed),
+        ExpressionAttributeValues={f":{name}": value for name, value in changed.items()},
+    )
+
+
+@pytest.mark.parametrize("changed", [{"body": {"B": b"noise"}}, {"overflow": {"S": "gone"}}])
+def test_a_damaged_version_is_named_among_its_neighbours(
+    api: Client, changed: dict[str, Any]
+) -> None:
+    made = api.make(BASIC)
+    path = f"/Basic/{made['id']}"
+    for text in "yz":
+        assert api.call("PUT", path, made | {"code": {"text": text}}).status == 200
+    damage(path[1:], 2, **changed)
+    for level in (f"{path}/_history", "/Basic/_history", "/_history?_type=Basic"):
+        newest, damaged, oldest = [e for e in entries(api, level) if e["fullUrl"] == BASE + path]
+        assert (newest["resource"]["code"]["text"], oldest["resource"]) == ("z", made)
+        assert "resource" not in damaged
+        assert (damaged["request"]["method"], damaged["response"]["etag"]) == ("PUT", 'W/"2"')
+        [issue] = damaged["response"]["outcome"]["issue"]
+        assert issue["diagnostics"] == f"Version 2 of '{path[1:]}' is damaged."
+    alone = api.get(f"{path}/_history/2")
+    assert (alone.status, alone.body["issue"]) == (500, [issue])
+
+
+def test_a_damaged_resource_can_be_replaced(api: Client) -> None:
+    made = api.make(BASIC)
+    path = f"/Basic/{made['id']}"
+    damage(path[1:], 1, body={"B": b"noise"})
+    assert api.get(path).status == 500
+    assert api.call("PUT", path, made).status == 200
+    assert api.get(path).status == 200
+
+
+def test_the_systems_history_asks_only_for_types_that_there_are(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[frozenset[str]] = []
+    newest_first = changes.newest_first
+
+    def noting(types: frozenset[str], **how: Any) -> Iterator[changes.Change]:
+        asked.append(types)
+        return newest_first(types, **how)
+
+    monkeypatch.setattr(changes, "newest_first", noting)
+    api.make(BASIC)
+    request = {"method": "POST", "url": "Patient"}
+    entry = {"resource": {"resourceType": "Patient"}, "request": request}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    assert api.call("POST", "/", bundle).status == 200
+    bundle = api.get("/_history?_count=1000").body
+    kinds = {entry["request"]["url"].partition("/")[0] for entry in bundle["entry"]}
+    assert {"Basic", "Patient"} <= kinds <= asked[0]
+    assert "Observation" not in asked[0]

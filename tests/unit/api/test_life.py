@@ -239,8 +239,8 @@ def test_writers_without_if_match_take_turns(api: Client, monkeypatch: pytest.Mo
     path = f"/Patient/{patient['id']}"
     latest, rivals = store.latest, [3]
 
-    def overtaken(pk: str) -> Any:
-        found = latest(pk)
+    def overtaken(pk: str, **how: bool) -> Any:
+        found = latest(pk, **how)
         if rivals[0]:
             rivals[0] -= 1
             remaining, rivals[0] = rivals[0], 0

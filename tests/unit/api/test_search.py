@@ -1,5 +1,6 @@
 """Searches through the handler: bundles, pages, totals, ownership, and an engine that is away."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import urllib3
 
+from functions.shared import clients, items
 from functions.shared.access import FINANCIAL_TYPES, PRIVATE_TYPES
 from functions.shared.resources import RESOURCE_TYPES
 from tests.unit.api.conftest import BASE, EMPTY, Client
@@ -95,6 +97,25 @@ def test_a_page_never_exceeds_what_lambda_can_answer(
         pages.append(len(ids(reply.body)))
         url = links(reply.body).get("next", "").removeprefix(BASE)
     assert pages == [2, 1, 1]
+
+
+def test_a_damaged_version_is_named_among_the_matches(
+    api: Client, engine: Callable[..., ScriptedEngine]
+) -> None:
+    made = [api.make(PATIENT) for _ in range(3)]
+    clients.dynamodb().update_item(
+        TableName=os.environ["TABLE_NAME"],
+        Key=items.key_of(f"Patient/{made[1]['id']}", 1),
+        UpdateExpression="SET body = :noise",
+        ExpressionAttributeValues={":noise": {"B": b"noise"}},
+    )
+    engine(*[hits(*made)] * 2, EMPTY)
+    for query in ("", "?_include=*"):
+        first, damaged, last = api.get(f"/Patient{query}").body["entry"]
+        assert (first["resource"], last["resource"]) == (made[0], made[2])
+        assert damaged["search"] == {"mode": "outcome"}
+        [issue] = damaged["resource"]["issue"]
+        assert issue["diagnostics"] == f"Version 1 of 'Patient/{made[1]['id']}' is damaged."
 
 
 def test_totals_only_as_asked(api: Client, engine: Callable[..., ScriptedEngine]) -> None:

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from functions.indexer import handler, writer
 from functions.indexer.writer import Entry, write
 from functions.search.engine import EngineRefusedError, EngineUnavailableError
-from functions.shared import store
-from functions.shared.store import Version
+from functions.shared import clients, items
+from functions.shared.items import Version
 from tests.unit.conftest import CONTROL
 from tests.unit.scripted_engine import Answer, Asked, ScriptedEngine, refusal
 
@@ -47,7 +47,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedEngine]:
 def record(name: str, number: int = 1, **changed: Any) -> dict[str, Any]:
     """A stream record of a patient's version, as JSON carries it."""
     body = changed.pop("body", b'{"resourceType":"Patient","gender":"male"}')
-    item = store.item_of(
+    item = items.item_of(
         Version(f"Patient/{name}", number, body, "jo", "2026-01-31T12:00:00.000Z", nonce="n")
     )
     image = json.loads(json.dumps(item | changed, default=base64_text))
@@ -137,10 +137,10 @@ def test_poison_goes_to_quarantine_and_its_neighbours_are_indexed(
 
     indexed = [line["index"]["_id"] for line in scripted.asked[0].body[::2]]
     assert indexed == ["Patient/a", f"Patient/{refused}", "Patient/b"]
-    assert quarantined(f"{name}1") == ["zlib.error in extraction"]
+    assert quarantined(f"{name}1") == ["functions.shared.items.DamagedError in extraction"]
     assert quarantined(f"{name}2") == ["builtins.ValueError in extraction"]
     assert quarantined(f"{name}3") == ["builtins.ValueError in extraction"]
-    assert quarantined(f"{name}4") == ["botocore.errorfactory.NoSuchKey in extraction"]
+    assert quarantined(f"{name}4") == ["functions.shared.items.DamagedError in extraction"]
     assert quarantined(refused) == ["400 strict_dynamic_mapping_exception"]
 
 
@@ -188,7 +188,7 @@ def test_a_large_body_that_cannot_be_read_now_repeats_the_batch(
 
     engine()
     overflowing = record("large", overflow={"S": "somewhere"})
-    client = store.s3()
+    client = clients.s3()
     monkeypatch.setattr(client, "get_object", slow_down)
     with pytest.raises(ClientError):
         run(overflowing)

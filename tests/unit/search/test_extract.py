@@ -11,8 +11,8 @@ from functions.search.intervals import date_bounds
 from functions.search.parameters import for_type, shared_by
 from functions.search.query import parameter_clause
 from functions.shared.errors import FhirError
+from functions.shared.items import Version
 from functions.shared.resources import RESOURCE_TYPES, parse, serialise
-from functions.shared.store import Version
 
 PATIENT = {
     "resourceType": "Patient",

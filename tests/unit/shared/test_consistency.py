@@ -7,8 +7,8 @@ import pytest
 
 from functions.shared import consistency
 from functions.shared.errors import FhirError
+from functions.shared.items import Version
 from functions.shared.resources import new_id
-from functions.shared.store import Version
 
 
 @pytest.fixture(autouse=True)

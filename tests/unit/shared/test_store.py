@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.shared import store, transactions
+from functions.shared import clients, items, store, transactions
 from functions.shared.errors import FhirError
-from functions.shared.store import ActionRefused, Stale, Version
+from functions.shared.items import Version
+from functions.shared.store import ActionRefused, Stale
 from tests.unit.conftest import CONTROL, OVERFLOW
 
 pytestmark = pytest.mark.usefixtures("tables")
 
-LARGE = os.urandom(store.OVERFLOW_BYTES + 1)
+LARGE = os.urandom(items.OVERFLOW_BYTES + 1)
 
 
 def first(body: bytes = b'{"a":1}', **changed: Any) -> Version:
@@ -32,7 +33,7 @@ def following(version: Version, **changed: Any) -> Version:
 
 
 def stored_bodies(pk: str) -> list[str]:
-    found = store.s3().list_objects_v2(Bucket=OVERFLOW, Prefix=pk).get("Contents", [])
+    found = clients.s3().list_objects_v2(Bucket=OVERFLOW, Prefix=pk).get("Contents", [])
     return [item["Key"] for item in found]
 
 
@@ -52,8 +53,9 @@ def interpose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Replaces calls of a client that the store uses: `interpose("dynamodb", put_item=...)`."""
 
     def replace_calls(client: str, **calls: Callable[..., Any]) -> None:
-        interposed = Interposed(getattr(store, client)(), **calls)
-        monkeypatch.setattr(store, client, lambda: interposed)
+        user = items if client == "s3" else store
+        interposed = Interposed(getattr(clients, client)(), **calls)
+        monkeypatch.setattr(user, client, lambda: interposed)
 
     return replace_calls
 
@@ -75,11 +77,11 @@ def test_what_is_written_is_read(tables: Any) -> None:
     assert (store.latest(one.pk, body=False) or one).body == b""
     assert store.read(one.pk, 3) is None
     assert store.latest("Patient/unknown") is None
-    item = tables.get_item(TableName="versions", Key=store._key(one.pk, 1))["Item"]
+    item = tables.get_item(TableName="versions", Key=items.key_of(one.pk, 1))["Item"]
     assert item.keys() == {
         "pk", "version", "body", "owner", "dataset", "updated", "nonce", "shard",
     }  # fmt: skip
-    assert item["shard"]["S"] == store.shard_of(one.pk)
+    assert item["shard"]["S"] == items.shard_of(one.pk)
 
 
 def test_an_id_is_given_once() -> None:
@@ -203,7 +205,7 @@ def test_a_transaction_that_cannot_run_leaves_nothing(
 def test_large_bodies_go_to_the_bucket_and_losers_leave_none(tables: Any) -> None:
     one = first(LARGE)
     store.create(one)
-    item = tables.get_item(TableName="versions", Key=store._key(one.pk, 1))["Item"]
+    item = tables.get_item(TableName="versions", Key=items.key_of(one.pk, 1))["Item"]
     assert "body" not in item
     assert stored_bodies(one.pk) == [item["overflow"]["S"]]
     assert (store.latest(one.pk) or one).body == LARGE
@@ -296,9 +298,9 @@ def test_items_are_read_as_streams_give_them() -> None:
         "body": {"B": b64encode(zlib.compress(b"{}")).decode()},
         "updated": {"S": "2026-01-01T00:00:00.000Z"},
     }
-    assert store.version_of(image) == Version("Patient/1", 7, b"{}", "", "2026-01-01T00:00:00.000Z")
+    assert items.version_of(image) == Version("Patient/1", 7, b"{}", "", "2026-01-01T00:00:00.000Z")
 
 
 def test_resources_spread_over_the_shards_of_their_type() -> None:
-    shards = {store.shard_of(f"Patient/{number}") for number in range(200)}
-    assert shards == {f"Patient#{number}" for number in range(store.SHARDS)}
+    shards = {items.shard_of(f"Patient/{number}") for number in range(200)}
+    assert shards == {f"Patient#{number}" for number in range(items.SHARDS)}

@@ -22,6 +22,7 @@ SETTINGS = {
     "TABLE_NAME": VERSIONS,
     "CONTROL_TABLE_NAME": CONTROL,
     "BUCKET_NAME": BUCKET,
+    "CONSISTENCY_KEY": "key of the tests",
     "MAX_OBJECT_BYTES": str(MAX_OBJECT_BYTES),
     "QUOTA_BYTES_PER_USER": str(QUOTA_BYTES),
 }
@@ -90,10 +91,10 @@ def aws() -> Iterator[Any]:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
-        from functions.shared import store
+        from functions.shared import clients as aws
         from functions.uploads import bucket
 
-        clients = (store.dynamodb, store.s3, bucket.s3)
+        clients = (aws.dynamodb, aws.s3, bucket.s3)
         for client in clients:
             client.cache_clear()
         dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")

@@ -91,6 +91,7 @@ def wire(owner: User, complete: Callable[..., None], settings: pytest.MonkeyPatc
     from moto.s3 import models
 
     from functions.shared import store
+    from functions.shared.items import Version
     from functions.uploads import parts
 
     settings.setattr(parts, "SMALLEST_PART_BYTES", PART)
@@ -99,7 +100,7 @@ def wire(owner: User, complete: Callable[..., None], settings: pytest.MonkeyPatc
     settings.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", 1)
     settings.setattr(api, "_pause", lambda _: 0)
     identity = f"d-{owner.subject}"
-    store.create(store.Version(f"DocumentReference/{identity}", 1, b"{}", owner.subject, "2026"))
+    store.create(Version(f"DocumentReference/{identity}", 1, b"{}", owner.subject, "2026"))
     resource = {"id": identity, "meta": {"versionId": "1"}, "content": [{"attachment": {}}]}
     return Wire(owner, complete, resource)
 

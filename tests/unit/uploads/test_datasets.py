@@ -11,10 +11,9 @@ from tests.unit.uploads.conftest import VERSIONS, User
 @pytest.fixture
 def dataset(owner: User) -> str:
     from functions.shared import store
+    from functions.shared.items import Version
 
-    store.create(
-        store.Version("DocumentReference/d-1." + owner.subject, 1, b"{}", owner.subject, "2026")
-    )
+    store.create(Version("DocumentReference/d-1." + owner.subject, 1, b"{}", owner.subject, "2026"))
     return "d-1." + owner.subject
 
 
@@ -37,12 +36,12 @@ def test_the_callers_dataset_is_the_folder(
 
 
 def test_a_dataset_too_large_for_its_item_is_known_all_the_same(owner: User) -> None:
-    from functions.shared import store
+    from functions.shared import clients, items
 
     name = f"large-{owner.subject}"
-    large = store.Version(f"DocumentReference/{name}", 1, b"", owner.subject, "2026")
-    item = store.item_of(large) | {"overflow": {"S": "kept elsewhere"}}
-    store.dynamodb().put_item(TableName=VERSIONS, Item=item)
+    large = items.Version(f"DocumentReference/{name}", 1, b"", owner.subject, "2026")
+    item = items.item_of(large) | {"overflow": {"S": "kept elsewhere"}}
+    clients.dynamodb().put_item(TableName=VERSIONS, Item=item)
 
     made = owner.new(securityContext={"reference": f"DocumentReference/{name}"}).body
 

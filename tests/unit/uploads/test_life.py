@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.unit.uploads.conftest import BUCKET, User, binary, digest
+from functions.shared import consistency
+from tests.unit.uploads.conftest import BUCKET, Reply, User, binary, digest
 from tests.unit.uploads.s3_front import signed_headers
 
 CONTENT = b"some bytes of a volume"
@@ -259,3 +260,17 @@ def test_the_status_of_an_upload(owner: User, complete: Callable[..., None]) -> 
     assert after["status"] == "available"
     assert after["received"][0]["size"] == len(CONTENT)
     assert after["received"][0]["sha256"] == digest(CONTENT)
+
+
+def test_every_write_answers_with_a_token_of_its_version(owner: User) -> None:
+    def written(reply: Reply) -> dict[str, int]:
+        return consistency.versions_of(reply.headers[consistency.HEADER])
+
+    made = owner.new(CONTENT)
+    pk = f"Binary/{made.body['id']}"
+    assert written(made) == {pk: 1}
+    assert written(owner.call("PUT", f"/{pk}", binary(id=made.body["id"]))) == {pk: 2}
+    assert consistency.HEADER not in owner.call("GET", f"/{pk}").headers
+    assert written(owner.call("DELETE", f"/{pk}")) == {pk: 3}
+    inline = owner.call("POST", "/Binary", binary(data=base64.b64encode(CONTENT).decode()))
+    assert written(inline) == {f"Binary/{inline.body['id']}": 1}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from functions.shared import consistency
 from tests.unit.uploads.conftest import BUCKET, QUOTA_BYTES, Reply, User, binary, digest
 from tests.unit.uploads.s3_front import signed_headers
 
@@ -134,7 +135,9 @@ def test_killed_at_any_point_it_goes_on_from_the_id_alone(
     assert kills > 2
     assert sorted(sender.sent) == [1, 2, 3, 4, 5], "no part was sent twice"
 
-    assert sender.operation("complete").status == 202
+    joined = sender.operation("complete")
+    written = consistency.versions_of(joined.headers[consistency.HEADER])
+    assert (joined.status, written) == (202, {f"Binary/{sender.binary_id}": 1})
     complete(sender.event())
 
     found = sender.user.read(sender.binary_id)

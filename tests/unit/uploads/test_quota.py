@@ -224,7 +224,7 @@ def test_uploads_that_meet_on_the_quota_are_tried_again(
 ) -> None:
     from botocore.exceptions import ClientError
 
-    from functions.shared.store import dynamodb
+    from functions.shared.clients import dynamodb
     from functions.uploads import records
 
     made = owner.new().body

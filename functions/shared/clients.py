@@ -1,0 +1,29 @@
+"""The functions' AWS clients, made once per process."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    tcp_keepalive=True,
+    max_pool_connections=16,
+)
+
+
+@cache
+def dynamodb() -> Any:
+    """Handlers call this while they start, when Lambda gives most CPU."""
+    return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def s3() -> Any:
+    """For large bodies; uploads have a client of their own, which signs addresses."""
+    return boto3.client("s3", config=_CONFIG)
