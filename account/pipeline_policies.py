@@ -10,8 +10,9 @@ from components._functions import allow
 # A deployment makes, changes and removes resources of these services, so it has all their actions:
 # the list of single ones would be out of date with each release of the provider.
 SERVICES = (
-    *("apigateway", "backup", "backup-storage", "cloudfront", "cloudwatch", "cognito-idp"),
-    *("dynamodb", "ec2", "eks", "es", "kms", "lambda", "logs", "s3", "sqs", "wafv2"),
+    *("apigateway", "backup", "backup-storage", "cloudfront", "cloudwatch", "codebuild"),
+    *("cognito-idp", "dynamodb", "ec2", "ecr", "eks", "es", "kms", "lambda", "logs", "rds", "s3"),
+    *("secretsmanager", "sqs", "wafv2"),
 )
 # IAM isn't among them. Roles are named after the component that makes them (see __main__.py).
 COMPONENTS = ("auth", "data", "edge", "evaluation", "gateway", "network", "uploads")
@@ -39,13 +40,13 @@ MANAGED_POLICIES = (
     "service-role/AmazonEBSCSIDriverPolicy",
 )
 PASSED_TO = (
-    *("backup.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com", "lambda.amazonaws.com"),
-    *("pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
+    *("backup.amazonaws.com", "codebuild.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com"),
+    *("lambda.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
 )
 # Made by the services themselves at their first use, in the name of whoever uses them.
 SELF_MADE_ROLES = (
     *("backup.amazonaws.com", "eks.amazonaws.com", "eks-nodegroup.amazonaws.com"),
-    *("ops.apigateway.amazonaws.com", "wafv2.amazonaws.com"),
+    *("ops.apigateway.amazonaws.com", "rds.amazonaws.com", "wafv2.amazonaws.com"),
 )
 CLUSTER_PROVIDER_ACTIONS = (
     "iam:CreateOpenIDConnectProvider",
