@@ -1,7 +1,7 @@
 """The `eks` package's cluster, a component that its own plugin makes: here it is recorded.
 
-It has the cluster itself as its child, so that protection, deletion and what isn't known before
-the first `up` are as they are on AWS.
+It has its inputs, which policies judge, and the cluster itself as its child, so that protection,
+deletion and what isn't known before the first `up` are as they are on AWS.
 """
 
 from typing import Any
@@ -28,8 +28,9 @@ def construct(request: Any) -> Any:
     monitor = resource_pb2_grpc.ResourceMonitorStub(grpc.insecure_channel(request.monitorEndpoint))
     component = monitor.RegisterResource(
         resource_pb2.RegisterResourceRequest(
-            type=request.type, name=request.name, parent=request.parent, acceptSecrets=True,
-            protect=request.protect, aliases=request.aliases, dependencies=request.dependencies,
+            type=request.type, name=request.name, parent=request.parent, object=request.inputs,
+            acceptSecrets=True, protect=request.protect, aliases=request.aliases,
+            dependencies=request.dependencies,
         )
     )  # fmt: skip
     inputs = Struct()

@@ -56,7 +56,7 @@ def with_an_open_bucket() -> None:
 def test_a_change_that_opens_a_bucket_is_refused(stack: Stack) -> None:
     with pytest.raises(CommandError) as refused:
         stack.preview(with_an_open_bucket, policy_packs=[PACK])
-    assert "blockPublicPolicy isn't true" in str(refused.value)
+    assert "blockPublicPolicy is false" in str(refused.value)
 
 
 def test_the_program_as_it_is_keeps_all_rules(stack: Stack) -> None:
