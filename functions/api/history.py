@@ -105,9 +105,7 @@ def _types(identity: Identity, resource_type: str, asked: _Asked) -> frozenset[s
         return frozenset({resource_type})
     for name in asked.types or ():
         access.require(identity, "history", name)
-    if asked.types:
-        return asked.types
-    types = access.readable_types(identity, "history")
+    types = asked.types or access.readable_types(identity, "history")
     if not types:
         raise FhirError(403, "forbidden", "Your groups don't allow history.")
     return types & changes.registered()
