@@ -9,6 +9,7 @@ import pulumi_aws as aws
 from components import (
     AuthPool,
     DataStore,
+    DataStoreArgs,
     Edge,
     EdgeArgs,
     FunctionPlatform,
@@ -19,6 +20,7 @@ from components import (
     NetworkArgs,
     PriceClass,
     UploadBucket,
+    UploadBucketArgs,
 )
 from components.network import parse_cidr
 
@@ -58,6 +60,7 @@ mfa = choice("mfa", Mfa)
 platform = choice("functionPlatform", FunctionPlatform)
 price_class = choice("priceClass", PriceClass)
 password_sign_in = config.require_bool("passwordSignIn")
+alarm_topic_arn = config.require("alarmTopicArn")
 evalai_host, evalai_certificate = (
     config.require("evalaiHost"),
     config.require("evalaiCertificateArn"),
@@ -135,44 +138,44 @@ auth = AuthPool(
 )
 client_ids: list[pulumi.Input[str]] = [auth.browser_client_id, auth.cli_client_id]
 
-data = DataStore(
-    "data",
-    {
-        "vpc_id": network.vpc_id,
-        "subnet_ids": network.private_subnet_ids,
-        "issuer": auth.issuer,
-        "client_ids": client_ids,
-        "update_create": config.require_bool("updateCreate"),
-        "search": {
-            "instance_type": config.require("searchInstanceType"),
-            "instance_count": config.require_int("searchInstanceCount"),
-            "volume_gib": config.require_int("searchVolumeGib"),
-        },
-        "backup": config.require_bool("backup"),
-        "function_platform": platform,
-        "log_retention_days": retention_days,
-        "protect": protect,
+data_args: DataStoreArgs = {
+    "vpc_id": network.vpc_id,
+    "subnet_ids": network.private_subnet_ids,
+    "issuer": auth.issuer,
+    "client_ids": client_ids,
+    "update_create": config.require_bool("updateCreate"),
+    "search": {
+        "instance_type": config.require("searchInstanceType"),
+        "instance_count": config.require_int("searchInstanceCount"),
+        "volume_gib": config.require_int("searchVolumeGib"),
     },
-)
-uploads = UploadBucket(
-    "uploads",
-    {
-        "table_name": data.table_name,
-        "table_arn": data.table_arn,
-        "control_table_name": data.control_table_name,
-        "control_table_arn": data.control_table_arn,
-        "table_key_arn": data.key_arn,
-        "consistency_key": data.consistency_key,
-        "issuer": auth.issuer,
-        "client_ids": client_ids,
-        "allowed_origins": origins,
-        "max_object_bytes": config.require_int("maxObjectBytes"),
-        "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
-        "function_platform": platform,
-        "log_retention_days": retention_days,
-        "protect": protect,
-    },
-)
+    "backup": config.require_bool("backup"),
+    "function_platform": platform,
+    "log_retention_days": retention_days,
+    "protect": protect,
+}
+if alarm_topic_arn:
+    data_args["alarm_topic_arn"] = alarm_topic_arn
+data = DataStore("data", data_args)
+uploads_args: UploadBucketArgs = {
+    "table_name": data.table_name,
+    "table_arn": data.table_arn,
+    "control_table_name": data.control_table_name,
+    "control_table_arn": data.control_table_arn,
+    "table_key_arn": data.key_arn,
+    "consistency_key": data.consistency_key,
+    "issuer": auth.issuer,
+    "client_ids": client_ids,
+    "allowed_origins": origins,
+    "max_object_bytes": config.require_int("maxObjectBytes"),
+    "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
+    "function_platform": platform,
+    "log_retention_days": retention_days,
+    "protect": protect,
+}
+if alarm_topic_arn:
+    uploads_args["alarm_topic_arn"] = alarm_topic_arn
+uploads = UploadBucket("uploads", uploads_args)
 
 gateway_args: GatewayArgs = {
     "rest_api_id": edge.rest_api_id,
@@ -201,7 +204,7 @@ gateway_args: GatewayArgs = {
     },
     "log_retention_days": retention_days,
 }
-if alarm_topic_arn := config.require("alarmTopicArn"):
+if alarm_topic_arn:
     gateway_args["alarm_topic_arn"] = alarm_topic_arn
 gateway = Gateway("gateway", gateway_args)
 

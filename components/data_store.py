@@ -7,6 +7,13 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from ._alarms import (
+    failures_alarm,
+    index_lag_alarm,
+    raise_alarms,
+    search_alarms,
+    throttled_alarm,
+)
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Function, Functions, allow
@@ -16,6 +23,7 @@ from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX, control_table, versions_table
 
+VOLUME_GIB = 50
 API_SECONDS = 29  # API Gateway waits no longer
 
 
@@ -47,6 +55,8 @@ class DataStoreArgs(TypedDict):
     """Daily backups of tables and bucket, kept for 35 days. Default: true."""
     function_platform: NotRequired[FunctionPlatform]
     """Where the functions run. Default: AWS Lambda."""
+    alarm_topic_arn: NotRequired[pulumi.Input[str]]
+    """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
     log_retention_days: NotRequired[int]
     """How long the logs of functions, search and bucket are kept, in days. Default: 365."""
     protect: NotRequired[bool]
@@ -58,7 +68,8 @@ class DataStore(pulumi.ComponentResource):
 
     Creates: key, versions table with its stream, control table, bucket for large bodies, search
     domain, and the functions `api`, `indexer` (table to index) and `index-admin` (index and its
-    access rights; run whenever its code or the roles change), and a backup plan.
+    access rights; run whenever its code or the roles change), a backup plan, and alarms when there
+    is a topic.
     """
 
     table_name: pulumi.Output[str]
@@ -152,6 +163,19 @@ class DataStore(pulumi.ComponentResource):
             opts=self._child,
         )
         indexing.start(readers=[api.role.arn])
+        topic_arn = args.get("alarm_topic_arn")
+        if topic_arn is not None:
+            watched = [
+                index_lag_alarm(indexing.indexer.resource.name),
+                failures_alarm(functions.failure_queue.name),
+                throttled_alarm(self._versions.name),
+                *search_alarms(
+                    domain.resource.domain_name,
+                    aws.get_caller_identity_output().account_id,
+                    volume_gib=int(args.get("search", {}).get("volume_gib", VOLUME_GIB)),
+                ),
+            ]
+            raise_alarms(name, watched, topic_arn, self._child)
 
         self.table_name = self._versions.name
         self.table_arn = self._versions.arn
@@ -198,7 +222,7 @@ class DataStore(pulumi.ComponentResource):
             f"{self._name}-search",
             instance_type=size.get("instance_type", "r7g.large.search"),
             instance_count=int(size.get("instance_count", 3)),
-            volume_gib=int(size.get("volume_gib", 50)),
+            volume_gib=int(size.get("volume_gib", VOLUME_GIB)),
             vpc_id=args["vpc_id"],
             subnet_ids=args["subnet_ids"],
             client_group_id=functions.security_group.id,

@@ -7,7 +7,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._api_metrics import alarms, dashboard
+from ._alarms import api_alarms, raise_alarms
+from ._dashboard import dashboard
 from ._gateway_responses import gateway_responses
 from ._keys import encryption_key, log_statement
 from ._routes import STAGE, Route, RouteTable, part, triggers
@@ -113,7 +114,7 @@ class Gateway(pulumi.ComponentResource):
         plan = self._usage_plan(stage, keys, throttle)
         topic_arn = args.get("alarm_topic_arn")
         if topic_arn is not None:
-            alarms(name, self._api_name, STAGE, topic_arn, self._child)
+            raise_alarms(name, api_alarms(self._api_name, STAGE), topic_arn, self._child)
         dashboard(name, self._api_name, STAGE, self._region, self._child)
 
         self.stage_url = pulumi.Output.concat(

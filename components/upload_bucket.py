@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from ._alarms import errors_alarm, failures_alarm, raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
@@ -65,6 +66,8 @@ class UploadBucketArgs(TypedDict):
     """What one user may store, in bytes, all versions together. Default: 1 TiB."""
     function_platform: NotRequired[FunctionPlatform]
     """Where the functions run. Default: AWS Lambda."""
+    alarm_topic_arn: NotRequired[pulumi.Input[str]]
+    """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
     log_retention_days: NotRequired[int]
     """How long access logs and the functions' logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
@@ -114,7 +117,15 @@ class UploadBucket(pulumi.ComponentResource):
             opts=self._child,
         )
         upload = self._upload(functions)
-        self._verify_arrivals(self._completion(functions))
+        completion = self._completion(functions)
+        self._verify_arrivals(completion)
+        topic_arn = args.get("alarm_topic_arn")
+        if topic_arn is not None:
+            watched = [
+                failures_alarm(functions.failure_queue.name),
+                errors_alarm(completion.resource.name),
+            ]
+            raise_alarms(name, watched, topic_arn, self._child)
 
         self.bucket_name = self._bucket.bucket
         self.bucket_arn = self._bucket.arn

@@ -1,4 +1,4 @@
-"""Alarms and a dashboard for one stage of a REST API."""
+"""A dashboard for one stage of a REST API."""
 
 import json
 from typing import Any
@@ -8,53 +8,6 @@ import pulumi_aws as aws
 
 NAMESPACE = "AWS/ApiGateway"
 PERIOD_SECONDS = 300
-SERVER_ERROR_SHARE = 0.01
-SLOW_MILLISECONDS = 3000
-
-
-def alarms(
-    name: str,
-    api_name: pulumi.Input[str],
-    stage: pulumi.Input[str],
-    topic_arn: pulumi.Input[str],
-    opts: pulumi.ResourceOptions,
-) -> None:
-    """Alarms on failures and slowness, sent to the topic."""
-    actions = [topic_arn]
-    aws.cloudwatch.MetricAlarm(
-        f"{name}-server-errors",
-        alarm_description="More than 1 % of the API's requests fail on the server's side.",
-        namespace=NAMESPACE,
-        metric_name="5XXError",
-        dimensions={"ApiName": api_name, "Stage": stage},
-        statistic="Average",
-        period=PERIOD_SECONDS,
-        evaluation_periods=3,
-        datapoints_to_alarm=2,
-        comparison_operator="GreaterThanThreshold",
-        threshold=SERVER_ERROR_SHARE,
-        treat_missing_data="notBreaching",
-        alarm_actions=actions,
-        ok_actions=actions,
-        opts=opts,
-    )
-    aws.cloudwatch.MetricAlarm(
-        f"{name}-latency",
-        alarm_description="One in a hundred requests takes longer than 3 seconds.",
-        namespace=NAMESPACE,
-        metric_name="Latency",
-        dimensions={"ApiName": api_name, "Stage": stage},
-        extended_statistic="p99",
-        period=PERIOD_SECONDS,
-        evaluation_periods=3,
-        datapoints_to_alarm=3,
-        comparison_operator="GreaterThanThreshold",
-        threshold=SLOW_MILLISECONDS,
-        treat_missing_data="notBreaching",
-        alarm_actions=actions,
-        ok_actions=actions,
-        opts=opts,
-    )
 
 
 def dashboard(

@@ -1,0 +1,189 @@
+"""Alarms, each with the runbook that says what to do: `docs/runbooks/` and the alarm's purpose."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+PERIOD_SECONDS = 300
+SERVER_ERROR_SHARE = 0.01
+SLOW_MILLISECONDS = 3000
+INDEX_LAG_MILLISECONDS = 5 * 60_000
+FREE_STORAGE_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """When somebody must look: a metric of one resource beyond a limit."""
+
+    purpose: str
+    """Last part of its name, and the name of its runbook."""
+    text: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str
+    """`Sum`, `Average`, `Maximum`, `Minimum`, or a percentile: `p99`."""
+    limit: float
+    below: bool = False
+    """Whether it is too little that is wrong, not too much."""
+    periods: int = 1
+    """Periods of five minutes, of the last three, in which it must be wrong."""
+
+
+def raise_alarms(
+    name: str,
+    alarms: Iterable[Alarm],
+    topic_arn: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Makes the alarms, which tell the topic that something begins or ends to be wrong."""
+    for alarm in alarms:
+        percentile = alarm.statistic.startswith("p")
+        aws.cloudwatch.MetricAlarm(
+            f"{name}-{alarm.purpose}",
+            alarm_description=f"{alarm.text} Runbook: docs/runbooks/{alarm.purpose}.md",
+            namespace=alarm.namespace,
+            metric_name=alarm.metric,
+            dimensions=alarm.dimensions,
+            statistic=None if percentile else alarm.statistic,
+            extended_statistic=alarm.statistic if percentile else None,
+            period=PERIOD_SECONDS,
+            evaluation_periods=3,
+            datapoints_to_alarm=alarm.periods,
+            comparison_operator="LessThanThreshold" if alarm.below else "GreaterThanThreshold",
+            threshold=alarm.limit,
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic_arn],
+            ok_actions=[topic_arn],
+            opts=opts,
+        )
+
+
+def api_alarms(api_name: pulumi.Input[str], stage: pulumi.Input[str]) -> list[Alarm]:
+    """Of a REST API's stage.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+    """
+    of = ("AWS/ApiGateway", {"ApiName": api_name, "Stage": stage})
+    return [
+        Alarm(
+            "server-errors",
+            "More than 1 % of the API's requests fail on the server's side.",
+            of[0],
+            "5XXError",
+            of[1],
+            "Average",
+            SERVER_ERROR_SHARE,
+            periods=2,
+        ),
+        Alarm(
+            "latency",
+            "One in a hundred requests takes longer than 3 seconds.",
+            of[0],
+            "Latency",
+            of[1],
+            "p99",
+            SLOW_MILLISECONDS,
+            periods=3,
+        ),
+    ]
+
+
+def index_lag_alarm(indexer_name: pulumi.Input[str]) -> Alarm:
+    """Of the function that follows a table's stream.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    return Alarm(
+        "index-lag",
+        "Searches don't find what was written more than 5 minutes ago.",
+        "AWS/Lambda",
+        "IteratorAge",
+        {"FunctionName": indexer_name},
+        "Maximum",
+        INDEX_LAG_MILLISECONDS,
+        periods=2,
+    )
+
+
+def failures_alarm(queue_name: pulumi.Input[str]) -> Alarm:
+    """Of a queue that keeps the events which no function could handle.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    """
+    return Alarm(
+        "failed-events",
+        "Events could not be handled and wait in the failure queue.",
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        {"QueueName": queue_name},
+        "Maximum",
+        0,
+    )
+
+
+def search_alarms(
+    domain_name: pulumi.Input[str], account_id: pulumi.Input[str], *, volume_gib: int
+) -> list[Alarm]:
+    """Of a search domain.
+
+    https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html
+    """
+    dimensions = {"DomainName": domain_name, "ClientId": account_id}
+    return [
+        Alarm(
+            "search-red",
+            "A part of the search index is lost to searches.",
+            "AWS/ES",
+            "ClusterStatus.red",
+            dimensions,
+            "Maximum",
+            0,
+        ),
+        Alarm(
+            "search-storage",
+            "Less than a fifth of a search node's disk is free.",
+            "AWS/ES",
+            "FreeStorageSpace",
+            dimensions,
+            "Minimum",
+            volume_gib * 1024 * FREE_STORAGE_SHARE,  # the metric is in MiB
+            below=True,
+        ),
+    ]
+
+
+def throttled_alarm(table_name: pulumi.Input[str]) -> Alarm:
+    """Of a table.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+    """
+    return Alarm(
+        "throttled-writes",
+        "DynamoDB refuses writes for a while.",
+        "AWS/DynamoDB",
+        "WriteThrottleEvents",
+        {"TableName": table_name},
+        "Sum",
+        0,
+        periods=2,
+    )
+
+
+def errors_alarm(function_name: pulumi.Input[str]) -> Alarm:
+    """Of a function that nobody waits for.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    return Alarm(
+        "unverified-uploads",
+        "Uploads arrive that can't be verified, so their owners wait.",
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": function_name},
+        "Sum",
+        0,
+        periods=2,
+    )

@@ -1,0 +1,91 @@
+"""Alarms: each watches a metric that AWS has, and leads to a runbook that says what to do."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from components.data_store import DataStore, DataStoreArgs
+from components.gateway import Gateway
+from components.upload_bucket import UploadBucket
+from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
+DATA: DataStoreArgs = {
+    "vpc_id": "vpc-1",
+    "subnet_ids": ["subnet-1", "subnet-2", "subnet-3"],
+    "issuer": "https://issuer",
+    "client_ids": ["client"],
+}
+# As the services' documents list them, with the dimensions under which they are kept.
+METRICS = {
+    ("AWS/ApiGateway", "5XXError"): {"ApiName", "Stage"},
+    ("AWS/ApiGateway", "Latency"): {"ApiName", "Stage"},
+    ("AWS/DynamoDB", "WriteThrottleEvents"): {"TableName"},
+    ("AWS/ES", "ClusterStatus.red"): {"ClientId", "DomainName"},
+    ("AWS/ES", "FreeStorageSpace"): {"ClientId", "DomainName"},
+    ("AWS/Lambda", "Errors"): {"FunctionName"},
+    ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
+}
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    """The components that have alarms, with somebody to hear them."""
+
+    def program() -> None:
+        DataStore("data", {**DATA, "search": {"volume_gib": 100}, "alarm_topic_arn": TOPIC})
+        UploadBucket(
+            "uploads",
+            {"issuer": "https://issuer", "client_ids": ["client"], "alarm_topic_arn": TOPIC},
+        )
+        Gateway(
+            "gateway",
+            {"user_pool_arn": "arn:pool", "routes": {"ANY /": "arn:api"}, "alarm_topic_arn": TOPIC},
+        )
+
+    return evaluate(program)
+
+
+def test_every_alarm_watches_a_metric_that_there_is(graph: Graph) -> None:
+    alarms = graph.all(ALARM)
+    watched = {(a.inputs["namespace"], a.inputs["metricName"]) for a in alarms}
+    assert watched == set(METRICS)
+    for alarm in alarms:
+        key = alarm.inputs["namespace"], alarm.inputs["metricName"]
+        assert set(alarm.inputs["dimensions"]) == METRICS[key]
+        assert all(alarm.inputs["dimensions"].values())
+        assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [TOPIC]
+        assert alarm.inputs["datapointsToAlarm"] <= alarm.inputs["evaluationPeriods"]
+
+
+def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(graph: Graph) -> None:
+    named = set()
+    for alarm in graph.all(ALARM):
+        found = re.search(r"Runbook: docs/runbooks/([\w-]+)\.md$", alarm.inputs["alarmDescription"])
+        assert found, alarm.name
+        named.add(found[1])
+        text = (RUNBOOKS / f"{found[1]}.md").read_text()
+        assert all(f"## {part}" in text for part in ("What it means", "Look", "Act"))
+    assert named == {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
+
+
+def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
+    def dimensions(name: str) -> dict[str, str]:
+        return graph.one(ALARM, name).inputs["dimensions"]
+
+    assert dimensions("data-index-lag") == {"FunctionName": "data-indexer-name"}
+    assert dimensions("data-throttled-writes") == {"TableName": "data-versions-name"}
+    assert dimensions("data-search-red")["ClientId"] == ACCOUNT
+    assert dimensions("uploads-unverified-uploads") == {"FunctionName": "uploads-completion-name"}
+    failed = {dimensions(f"{name}-failed-events")["QueueName"] for name in ("data", "uploads")}
+    assert failed == {"data-failures-name", "uploads-failures-name"}
+    # A fifth of 100 GiB, in the metric's MiB.
+    assert graph.one(ALARM, "data-search-storage").inputs["threshold"] == 20_480
+
+
+def test_nobody_to_hear_them_no_alarms() -> None:
+    assert not evaluate(lambda: DataStore("data", DATA)).all(ALARM)
