@@ -141,6 +141,7 @@ def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
             "body": {"B": b"neither zlib nor JSON"},
             "owner": {"S": "nobody"},
             "updated": {"S": "2026-01-01T00:00:00.000Z"},
+            "shard": {"S": "Patient#0"},
         },
     )
     after = [store(number) for number in range(5, 10)]
@@ -157,3 +158,6 @@ def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
 
     eventually(lambda: len(quarantined()) == 1)
     assert quarantined()[0]["reason"]["S"]
+    history = api.get("/Patient/_history?_at=2026-01-01T00:00:00.000Z").json()["entry"]
+    [damaged] = [entry for entry in history if entry["fullUrl"].endswith(poison)]
+    assert poison in damaged["response"]["outcome"]["issue"][0]["diagnostics"]

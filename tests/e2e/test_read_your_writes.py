@@ -36,3 +36,17 @@ def test_a_token_costs_no_more_than_a_few_seconds(client: Callable[..., Any]) ->
     assert api.get("/Patient?_count=1", headers={TOKEN: made.headers[TOKEN]}).status_code == 200
     assert time.monotonic() - started < 10
     outcome(api.get("/Patient", headers={TOKEN: "AAAA" + made.headers[TOKEN]}), 400)
+
+
+def test_writes_of_binary_have_tokens_too(client: Callable[..., Any]) -> None:
+    api = client("data-owner")
+    made = api.post(
+        "/Binary", json={"resourceType": "Binary", "contentType": "text/csv", "data": "YSxiCg=="}
+    )
+    path = f"/Binary?_id={made.json()['id']}&_summary=count"
+
+    def total(answer: Any) -> int:
+        return api.get(path, headers={TOKEN: answer.headers[TOKEN]}).json()["total"]
+
+    assert total(made) == 1
+    assert total(api.delete(f"/Binary/{made.json()['id']}")) == 0
