@@ -13,10 +13,13 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
 
-from policies.rules import ACCESS_BLOCK, ACCESS_BLOCK_FLAGS, BUCKET, RULES
+from policies.rules import ACCESS_BLOCK, BUCKET, RULES
 from tests.reuse.conftest import ROOT, run
 
-OPEN = dict.fromkeys(ACCESS_BLOCK_FLAGS, True) | {"blockPublicPolicy": False}
+CLOSED = dict.fromkeys(
+    ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
+)
+URN = f"urn:pulumi:dev::ai4h-mvp::{ACCESS_BLOCK}::block"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def struct(values: dict[str, Any]) -> struct_pb2.Struct:
 def refused(analyzer: analyzer_pb2_grpc.AnalyzerStub, inputs: dict[str, Any]) -> list[str]:
     """What stands in the way of a public access block with such inputs."""
     request = analyzer_pb2.AnalyzeRequest(
-        type=ACCESS_BLOCK, properties=struct(inputs), urn="urn:block", name="block"
+        type=ACCESS_BLOCK, properties=struct(inputs), urn=URN, name="block"
     )
     found = analyzer.Analyze(request, timeout=30).diagnostics
     assert {item.enforcementLevel for item in found} <= {analyzer_pb2.MANDATORY}
@@ -63,10 +66,10 @@ def refused(analyzer: analyzer_pb2_grpc.AnalyzerStub, inputs: dict[str, Any]) ->
 
 
 def test_a_bucket_that_is_opened_is_refused(analyzer: analyzer_pb2_grpc.AnalyzerStub) -> None:
-    (message,) = refused(analyzer, OPEN)
-    assert "blockPublicPolicy isn't true" in message
-    assert refused(analyzer, OPEN | {"blockPublicPolicy": True}) == []
-    assert refused(analyzer, OPEN | {"blockPublicPolicy": UNKNOWN}) == []
+    (message,) = refused(analyzer, CLOSED | {"blockPublicPolicy": False})
+    assert "blockPublicPolicy is false" in message
+    assert refused(analyzer, CLOSED) == []
+    assert refused(analyzer, CLOSED | {"blockPublicPolicy": UNKNOWN}) == []
 
 
 def test_a_bucket_without_block_is_refused(analyzer: analyzer_pb2_grpc.AnalyzerStub) -> None:
