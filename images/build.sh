@@ -15,7 +15,11 @@ git clone --quiet --filter=blob:none --no-checkout "$EVALAI_REPOSITORY" "$upstre
 commit=$(git -C "$upstream" rev-parse --verify "$EVALAI_COMMIT^{commit}")
 git -C "$upstream" checkout --quiet --detach "$commit"
 
+there() { # name; tags are immutable, so a build that was cut off goes on after what it has pushed
+  docker buildx imagetools inspect "$REGISTRY/$1:$TAG" >/dev/null 2>&1
+}
 build() { # name, Dockerfile, further arguments
+  there "$1" && return
   docker buildx build --platform linux/amd64 --push --provenance=true \
     --build-context "evalai=$upstream" --build-arg "EVALAI_COMMIT=$commit" \
     --tag "$REGISTRY/$1:$TAG" --file "$2" "${@:3}" .
@@ -23,4 +27,4 @@ build() { # name, Dockerfile, further arguments
 build evalai-web images/evalai/Dockerfile --target web
 build evalai-worker images/evalai/Dockerfile --target worker
 build evalai-frontend images/frontend/Dockerfile
-docker buildx imagetools create --tag "$REGISTRY/memcached:$TAG" "$MEMCACHED_IMAGE"
+there memcached || docker buildx imagetools create --tag "$REGISTRY/memcached:$TAG" "$MEMCACHED_IMAGE"
