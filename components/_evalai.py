@@ -9,8 +9,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from ._cluster_objects import restricted_namespace
 from ._cluster_operators import OperatorInstaller, external_secrets, keda
 from ._evalai_access import (
+    NAMESPACE,
     EvalAiResources,
     Identity,
     application_statements,
@@ -87,7 +89,7 @@ class Surroundings:
     provider: kubernetes.Provider
     operators: OperatorInstaller
     depends_on: Sequence[pulumi.Resource]
-    """What must be in the cluster before the release."""
+    """What must be in the cluster before EvalAI."""
     dataset_bucket_arn: pulumi.Input[str] | None
     dataset_key_arn: pulumi.Input[str] | None
     log_retention_days: int
@@ -149,25 +151,38 @@ class EvalAi:
             args["environment"], self._bucket.arn, self._tasks.arn, key.arn
         )
         workers = [self._worker(challenge) for challenge in args.get("challenges", [])]
-        operators = self._operators()
+        ready = self._namespace()
         if "image_tag" in args:
-            self._release(args["image_tag"], workers, operators, region)
+            self._release(args["image_tag"], workers, ready, region)
 
-    def _operators(self) -> list[pulumi.Resource]:
-        """What the chart needs in the cluster, permitted for what EvalAI has."""
+    def _namespace(self) -> list[pulumi.Resource]:
+        """EvalAI's namespace and the store in it, after the operators of what is in them.
+
+        When the stack goes, the namespace goes before them: only they take their finalizers off
+        Ingresses, ExternalSecrets and ScaledObjects, without which it would stay.
+        """
         secrets = secrets_policy([self._database_secret(), self._secret.arn], self._key.arn)
         install = self._around.operators.install
+        operators = [
+            install(external_secrets(), secrets),
+            install(keda(), scaling_policy(self._resources)),
+            *self._around.depends_on,
+        ]
+        in_cluster = pulumi.ResourceOptions.merge(
+            self._opts, pulumi.ResourceOptions(provider=self._around.provider)
+        )
+        namespace = restricted_namespace(
+            self._name,
+            NAMESPACE,
+            pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=operators)),
+        )
         store = secret_store(
             self._name,
             pulumi.ResourceOptions.merge(
-                self._opts,
-                pulumi.ResourceOptions(
-                    provider=self._around.provider,
-                    depends_on=[install(external_secrets(), secrets), *self._around.depends_on],
-                ),
+                in_cluster, pulumi.ResourceOptions(depends_on=[namespace])
             ),
         )
-        return [store, install(keda(), scaling_policy(self._resources))]
+        return [namespace, store]
 
     def _database_secret(self) -> pulumi.Output[str]:
         # RDS always names it for a password that it manages.
@@ -205,7 +220,7 @@ class EvalAi:
         self,
         tag: str,
         workers: list[dict[str, Any]],
-        operators: Sequence[pulumi.Resource],
+        ready: Sequence[pulumi.Resource],
         region: pulumi.Output[str],
     ) -> None:
         around, args = self._around, self._args
@@ -241,7 +256,7 @@ class EvalAi:
         release(
             self._name,
             values,
-            depends_on=[*operators, *around.depends_on, self._secret.version],
+            depends_on=[*ready, self._secret.version],
             opts=pulumi.ResourceOptions.merge(
                 self._opts, pulumi.ResourceOptions(provider=around.provider)
             ),

@@ -17,11 +17,11 @@ from ._cluster_addons import NODE_ADDONS, AddonInstaller, addon_versions, worklo
 from ._cluster_karpenter import Karpenter
 from ._cluster_load_balancer_policy import load_balancer_policy
 from ._cluster_nodes import node_role, system_nodes, volume_key
-from ._cluster_objects import encrypted_storage_class, restricted_namespace
+from ._cluster_objects import encrypted_storage_class
 from ._cluster_operators import OperatorInstaller, load_balancer_controller
 from ._cluster_pools import NodePool, node_pools
 from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings, check_evalai
-from ._evalai_access import NAMESPACE, Identity
+from ._evalai_access import Identity
 from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -75,9 +75,9 @@ class EvalCluster(pulumi.ComponentResource):
     Creates: cluster (public endpoint for given ranges, private endpoint, access entries, OIDC
     provider), keys for secrets, disks and logs, log group, node role, system node group, add-ons
     with their roles, an encrypted default storage class, Karpenter with the node pools `platform`
-    and `evaluation`, the load balancer controller, and the namespace `evalai`. With `evalai` also
-    its database, media bucket, task queue, secret, image repositories and build, external-secrets
-    and KEDA, roles per challenge, and, given the tag of its images, the application.
+    and `evaluation`, and the load balancer controller. With `evalai` also its database, media
+    bucket, task queue, secret, image repositories and build, external-secrets and KEDA, a namespace
+    for restricted pods, roles per challenge, and, given the tag of its images, the application.
     """
 
     cluster_name: pulumi.Output[str]
@@ -135,7 +135,6 @@ class EvalCluster(pulumi.ComponentResource):
             parent=self, provider=self._kubernetes, depends_on=workloads
         )
         encrypted_storage_class(f"{name}-gp3", self._volume_key.arn, in_cluster)
-        namespace = restricted_namespace(f"{name}-{NAMESPACE}", NAMESPACE, in_cluster)
         pools = Karpenter(
             f"{name}-karpenter",
             cluster_name=args["cluster_name"],
@@ -160,7 +159,7 @@ class EvalCluster(pulumi.ComponentResource):
             opts=self._child,
         )
         balancing = self._load_balancing(args, operators, cluster.cluster_security_group_id)
-        evalai = self._evalai(args, cluster, operators, [namespace, balancing, *pools])
+        evalai = self._evalai(args, cluster, operators, [balancing, *pools])
         self.evalai_url = pulumi.Output.from_input(evalai and evalai.url)
         self.evalai_image_project = pulumi.Output.from_input(evalai and evalai.image_project)
         self.register_outputs(

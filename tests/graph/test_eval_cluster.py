@@ -190,14 +190,6 @@ def test_volumes_are_encrypted_and_only_lent(graph: Graph) -> None:
     assert lending[0]["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
-def test_namespace_takes_hardened_pods_only(graph: Graph) -> None:
-    namespace = graph.one("kubernetes:core/v1:Namespace")
-    assert namespace.inputs["metadata"]["name"] == "evalai"
-    levels = namespace.inputs["metadata"]["labels"]
-    assert levels["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert graph.one("pulumi:providers:kubernetes").urn in namespace.provider
-
-
 def test_protection(graph: Graph, changed: Graph) -> None:
     assert "evaluation-secrets" in cluster_of(graph).inputs["encryptionConfigKeyArn"]
     for made, protect in ((graph, True), (changed, False)):

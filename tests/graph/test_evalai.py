@@ -153,11 +153,8 @@ def test_release_is_told_what_was_made(graph: Graph) -> None:
     own = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/own/kidney"
     assert worker["image"] == {"repository": own, "tag": "v3"}
     assert "evaluation-evalai-worker-kidney-ct" in worker["roleArn"]
-    for name in ("external-secrets", "keda", "aws-load-balancer-controller"):
-        assert graph.waits_for(release, graph.one(RELEASE, f"evaluation-{name}")), name
     for pool in graph.all("kubernetes:karpenter.sh/v1:NodePool"):
         assert graph.waits_for(release, pool)
-    assert graph.waits_for(release, graph.one("kubernetes:core/v1:Namespace"))
 
 
 def test_only_mail_makes_web_reach_the_internet(graph: Graph, preview: Graph) -> None:
@@ -208,6 +205,24 @@ def test_the_application_reaches_no_dataset(graph: Graph) -> None:
     (made,) = [s["Resource"] for s in found if "sqs:CreateQueue" in s["Action"]]
     assert made == f"arn:aws:sqs:{REGION}:{ACCOUNT}:*-dev-*"
     assert fnmatchcase(CHALLENGE["queue"], made.rpartition(":")[2])
+
+
+def test_namespace_takes_hardened_pods_only(graph: Graph) -> None:
+    namespace = graph.one("kubernetes:core/v1:Namespace")
+    assert namespace.inputs["metadata"]["name"] == "evalai"
+    levels = namespace.inputs["metadata"]["labels"]
+    assert levels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert graph.one("pulumi:providers:kubernetes").urn in namespace.provider
+
+
+def test_namespace_goes_while_its_finalizers_are_served(graph: Graph) -> None:
+    namespace = graph.one("kubernetes:core/v1:Namespace")
+    for name in ("external-secrets", "keda", "aws-load-balancer-controller"):
+        assert graph.waits_for(namespace, graph.one(RELEASE, f"evaluation-{name}")), name
+    store = graph.one("kubernetes:external-secrets.io/v1:SecretStore")
+    release = graph.one(RELEASE, "evaluation-evalai")
+    assert graph.waits_for(store, namespace)
+    assert graph.waits_for(release, store)
 
 
 def test_operators_have_roles_of_their_own(graph: Graph) -> None:
