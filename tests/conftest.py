@@ -34,12 +34,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 
 
 def pytest_configure() -> None:
-    """The SDKs' million objects live as long as the process: looking at them often is a waste."""
-    gc.set_threshold(100_000, 50, 50)
-
-
-def pytest_collection_finish() -> None:
-    gc.freeze()
+    """Looking for garbage among the SDKs' million objects would take a third of the time."""
+    gc.disable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

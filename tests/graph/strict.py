@@ -324,12 +324,14 @@ def evaluate(
 
     Raises what the program raises, and GraphError for a duplicate URN or an unknown call.
     """
+    collecting = gc.isenabled()
     gc.disable()  # over the SDK's many classes, collections would take a third of the time
     try:
         context = contextvars.copy_context()
         return context.run(_evaluate, program, preview, project, stack, dict(config or {}))
     finally:
-        gc.enable()
+        if collecting:
+            gc.enable()
 
 
 def _evaluate(
