@@ -18,10 +18,15 @@ PARALLEL_BATCHES = 2  # per shard; a resource's versions stay in order
 
 INDEXER_SECONDS = 60
 ADMIN_SECONDS = 180  # it waits a minute for a new domain
+KEEPER_SECONDS = 900  # the longest there is: it says where to go on
 
 
 class Indexing:
-    """The functions `indexer` (table to index) and `index-admin` (index and its access rights)."""
+    """The functions `indexer` (table to index), `index-keeper` and `index-admin`.
+
+    The keeper fills and repairs an index from the table when an operator says so; the admin makes
+    indices and maps roles to their rights.
+    """
 
     def __init__(
         self,
@@ -38,14 +43,15 @@ class Indexing:
         self._name, self._domain, self._opts = name, domain, opts
         self._versions = versions
         self.indexer = self._indexer(functions, control, overflow)
-        self._admin = self._index_admin(functions, admin_role)
+        self.keeper = self._index_keeper(functions, control, overflow)
+        self.admin = self._index_admin(functions, admin_role)
         self._failures_arn = functions.failure_queue.arn
 
     def start(self, *, readers: Sequence[pulumi.Input[str]]) -> None:
         """Makes the index, lets the roles `readers` (ARNs) search it, and follows the stream."""
-        roles = [self.indexer.role.arn, self._admin.role.arn]
+        roles = [self.indexer.role.arn, self.keeper.role.arn, self.admin.role.arn]
         policy = self._domain.restrict_to([*readers, *roles])
-        prepared = self._prepare(readers, policy)
+        prepared = self._prepare([*readers, self.keeper.role.arn], policy)
         self._follow_stream(prepared)
 
     def _indexer(
@@ -80,8 +86,44 @@ class Indexing:
                 # Without it, S3 calls an object that is gone forbidden, which might pass.
                 allow(["s3:ListBucket"], overflow.arn),
                 allow(["es:ESHttpPost"], pulumi.Output.concat(self._domain.arn, "/*/_bulk")),
+                # Whether a new index is being built, which gets the versions as well.
+                allow(["es:ESHttpHead"], pulumi.Output.concat(self._domain.arn, "/*/_alias/*")),
             ],
             timeout=INDEXER_SECONDS,
+            memory=1024,
+        )
+
+    def _index_keeper(
+        self, functions: Functions, control: aws.dynamodb.Table, overflow: aws.s3.Bucket
+    ) -> Function:
+        return functions.function(
+            "index-keeper",
+            "functions.index_keeper.handler.handler",
+            description="Fills, compares and repairs the search index",
+            environment={
+                "TABLE_NAME": self._versions.name,
+                "CONTROL_TABLE_NAME": control.name,
+                "OVERFLOW_BUCKET": overflow.bucket,
+                "SEARCH_ENDPOINT": self._domain.url,
+            },
+            statements=[
+                allow(["dynamodb:GetItem", "dynamodb:Scan"], self._versions.arn),
+                {
+                    **allow(
+                        ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"], control.arn
+                    ),
+                    "Condition": {
+                        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}
+                    },
+                },
+                allow(["s3:GetObject"], pulumi.Output.concat(overflow.arn, "/*")),
+                allow(["s3:ListBucket"], overflow.arn),
+                *(
+                    allow(["es:ESHttpPost"], pulumi.Output.concat(self._domain.arn, path))
+                    for path in ("/*/_bulk", "/*/_search")
+                ),
+            ],
+            timeout=KEEPER_SECONDS,
             memory=1024,
         )
 
@@ -108,11 +150,14 @@ class Indexing:
         """Runs the index-admin function now and whenever what it does would differ."""
         return aws.lambda_.Invocation(
             f"{self._name}-index",
-            function_name=self._admin.resource.name,
+            function_name=self.admin.resource.name,
             input=pulumi.Output.json_dumps(
-                {"read_roles": readers, "write_roles": [self.indexer.role.arn]}
+                {
+                    "read_roles": readers,
+                    "write_roles": [self.indexer.role.arn, self.keeper.role.arn],
+                }
             ),
-            triggers={"code": self._admin.code_hash, "domain": self._domain.url},
+            triggers={"code": self.admin.code_hash, "domain": self._domain.url},
             opts=pulumi.ResourceOptions.merge(
                 self._opts, pulumi.ResourceOptions(depends_on=[policy])
             ),

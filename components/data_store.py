@@ -96,6 +96,10 @@ class DataStore(pulumi.ComponentResource):
     """Name of the API's function."""
     indexer_function_name: pulumi.Output[str]
     """Name of the function that fills the index."""
+    index_keeper_function_name: pulumi.Output[str]
+    """Name of the function that fills an index anew, or repairs it."""
+    index_admin_function_name: pulumi.Output[str]
+    """Name of the function that makes indices."""
 
     def __init__(
         self, name: str, args: DataStoreArgs, opts: pulumi.ResourceOptions | None = None
@@ -189,6 +193,8 @@ class DataStore(pulumi.ComponentResource):
         self.api_function_arn = api.resource.arn
         self.api_function_name = api.resource.name
         self.indexer_function_name = indexing.indexer.resource.name
+        self.index_keeper_function_name = indexing.keeper.resource.name
+        self.index_admin_function_name = indexing.admin.resource.name
         self.register_outputs(
             {
                 "table_name": self.table_name,
@@ -203,6 +209,8 @@ class DataStore(pulumi.ComponentResource):
                 "api_function_arn": self.api_function_arn,
                 "api_function_name": self.api_function_name,
                 "indexer_function_name": self.indexer_function_name,
+                "index_keeper_function_name": self.index_keeper_function_name,
+                "index_admin_function_name": self.index_admin_function_name,
             }
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from functions.index_admin import roles, schema
+from functions.index_admin import rebuild, roles, schema
 from functions.search.engine import Engine, EngineUnavailableError, engine
 from functions.shared.log import configure, logger
 
@@ -22,17 +22,30 @@ _POLL_SECONDS = 1.0
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Event: {"read_roles": [ARN], "write_roles": [ARN]}; roles that aren't given are unmapped.
 
+    With {"operation": "begin" or "switch"} it does that part of a rebuild instead.
+
     Returns {"index", "changes"}: what was done, nothing when all was there. Raises
     EngineUnavailableError, EngineRefusedError, or SchemaError when only a new index helps.
     """
     client = engine()
     _wait(client)
-    changes = schema.ensure(client)
-    if client.is_secured:
-        changes += roles.ensure(client, event.get("read_roles", []), event.get("write_roles", []))
+    match event.get("operation"):
+        case "begin":
+            changes = rebuild.begin(client)
+        case "switch":
+            changes = rebuild.switch(client)
+        case _:
+            changes = _prepare(client, event)
     result = {"index": schema.current(client), "changes": changes}
     logger.info("prepared", extra={"fields": result})
     return result
+
+
+def _prepare(client: Engine, event: dict[str, Any]) -> list[str]:
+    changes = schema.ensure(client)
+    if client.is_secured:
+        changes += roles.ensure(client, event.get("read_roles", []), event.get("write_roles", []))
+    return changes
 
 
 def _wait(client: Engine) -> None:

@@ -29,6 +29,7 @@ ROLES: dict[str, dict[str, Any]] = {
                     "index",
                     "indices:data/write/bulk*",
                     "indices:admin/mapping/auto_put",
+                    "indices:admin/aliases/get",  # whether an index is being built
                 ],
             }
         ],

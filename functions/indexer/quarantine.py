@@ -25,3 +25,21 @@ def add(key: dict[str, Any], reason: str) -> None:
         },
     )
     logger.warning("quarantined", extra={"fields": {"key": name, "reason": reason}})
+
+
+def listed(after: str, limit: int) -> list[tuple[str, int]]:
+    """(pk, version) of records in quarantine, in order, after the one of that name."""
+    found = dynamodb().query(
+        TableName=os.environ["CONTROL_TABLE_NAME"],
+        KeyConditionExpression="pk = :pk AND sk > :after",
+        ExpressionAttributeValues={":pk": {"S": PARTITION}, ":after": {"S": after or " "}},
+        Limit=limit,
+    )["Items"]
+    names = (item["sk"]["S"].rpartition("#") for item in found)
+    return [(pk, int(version)) for pk, _, version in names]
+
+
+def remove(pk: str, version: int) -> None:
+    """Lets a record go: it was indexed after all."""
+    key = {"pk": {"S": PARTITION}, "sk": {"S": f"{pk}#{version}"}}
+    dynamodb().delete_item(TableName=os.environ["CONTROL_TABLE_NAME"], Key=key)

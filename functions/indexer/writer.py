@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 
 def write(
-    entries: Iterable[Entry], *, alias: str = ALIAS, to: Engine | None = None
+    entries: Iterable[Entry], aliases: Sequence[str] = (ALIAS,), *, to: Engine | None = None
 ) -> list[tuple[Entry, str]]:
     """Indexes all entries, a part at a time; returns those that can never be, with the reason.
 
@@ -31,7 +31,13 @@ def write(
     written then, and writing all again is harmless. A newer version in the index is success.
     """
     client = to or engine()
-    return [refused for part in _parts(entries) for refused in _write(client, alias, part)]
+    refused = {
+        entry.pk + str(entry.version): (entry, reason)
+        for part in _parts(entries)
+        for alias in aliases
+        for entry, reason in _write(client, alias, part)
+    }
+    return list(refused.values())
 
 
 def _write(client: Engine, alias: str, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:

@@ -13,6 +13,9 @@ from functions.search.extract import SORT_FIELDS
 
 ALIAS = "resources"
 
+NEXT = "resources-next"
+"""Alias of the index that is being built to take the other's place."""
+
 FIRST_INDEX = "resources-1"
 
 _TERM = {"type": "keyword", "doc_values": False, "norms": False}

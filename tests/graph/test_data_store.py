@@ -137,7 +137,7 @@ def test_everything_is_encrypted_with_the_own_key(graph: Graph) -> None:
         graph.one(VAULT).inputs["kmsKeyArn"],
         graph.one("aws:sqs/queue:Queue").inputs["kmsMasterKeyId"],
     ]
-    assert len(used) == 15
+    assert len(used) == 17
     assert set(used) == {key}
 
 
@@ -163,7 +163,7 @@ def test_other_roles_are_refused_by_the_domain(graph: Graph) -> None:
     assert refusal["Effect"] == "Deny"
     roles = {function.inputs["role"] for function in graph.all(FUNCTION)}
     assert set(refusal["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]) == roles
-    assert len(roles) == 3
+    assert len(roles) == 4
 
 
 def test_search_may_write_its_logs_first(graph: Graph) -> None:
@@ -220,6 +220,10 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
         "CONTROL_TABLE_NAME": "data-control-name",
         "OVERFLOW_BUCKET": "data-overflow-bucket",
         "SEARCH_ENDPOINT": "https://data-search-endpoint",
+    }
+    assert told["data-index-keeper"] == {
+        **told["data-indexer"],
+        "TABLE_NAME": "data-versions-name",
     }
     assert set(told["data-index-admin"]) == {"SEARCH_ENDPOINT"}
 
@@ -283,8 +287,24 @@ def test_the_indexer_reads_the_stream_and_fills_the_index(graph: Graph) -> None:
         ("s3:GetObject", "data-overflow/arn/*"),
         ("s3:ListBucket", "data-overflow/arn"),
         ("es:ESHttpPost", "data-search/arn/*/_bulk"),
+        ("es:ESHttpHead", "data-search/arn/*/_alias/*"),
     }
     text = graph.one(POLICY, "data-indexer-policy").inputs["policy"]
+    [limited] = [s for s in json.loads(text)["Statement"] if "dynamodb:PutItem" in s["Action"]]
+    assert limited["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [quarantine.PARTITION]}
+    }
+
+
+def test_the_index_keeper_reads_the_table_and_empties_the_quarantine(graph: Graph) -> None:
+    assert granted(graph, "data-index-keeper-policy", "dynamodb", "s3", "es") == {
+        *((f"dynamodb:{action}", "data-versions/arn") for action in ("GetItem", "Scan")),
+        *((f"dynamodb:{act}", "data-control/arn") for act in ("DeleteItem", "PutItem", "Query")),
+        ("s3:GetObject", "data-overflow/arn/*"),
+        ("s3:ListBucket", "data-overflow/arn"),
+        *(("es:ESHttpPost", f"data-search/arn/*/{path}") for path in ("_bulk", "_search")),
+    }
+    text = graph.one(POLICY, "data-index-keeper-policy").inputs["policy"]
     [limited] = [s for s in json.loads(text)["Statement"] if "dynamodb:PutItem" in s["Action"]]
     assert limited["Condition"] == {
         "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [quarantine.PARTITION]}
@@ -315,8 +335,8 @@ def test_the_index_is_prepared_anew_when_code_or_roles_change(graph: Graph) -> N
     roles = {f.name: f.inputs["role"] for f in graph.all(FUNCTION)}
     assert prepared["functionName"] == "data-index-admin-name"
     assert json.loads(prepared["input"]) == {
-        "read_roles": [roles["data-api"]],
-        "write_roles": [roles["data-indexer"]],
+        "read_roles": [roles["data-api"], roles["data-index-keeper"]],
+        "write_roles": [roles["data-indexer"], roles["data-index-keeper"]],
     }
     code = code_hash(code_files("functions.index_admin.handler.handler"))
     assert prepared["triggers"]["code"].startswith(code)

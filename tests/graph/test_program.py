@@ -17,7 +17,8 @@ COMPONENTS = {"Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gatew
 OUTPUTS = {
     *("api_function_name", "api_key_ids", "api_keys", "api_url", "browser_client_id"),
     *("bucket_name", "cli_client_id", "control_table_name", "hosted_ui_url"),
-    *("indexer_function_name", "issuer", "overflow_bucket", "portal_url", "region"),
+    *("index_admin_function_name", "index_keeper_function_name", "indexer_function_name"),
+    *("issuer", "overflow_bucket", "portal_url", "region"),
     *("search_endpoint", "stage_url", "table_name", "usage_plan_id", "user_pool_id"),
 }
 CLUSTER_OUTPUTS = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from functions.index_admin import handler, roles, schema
+from functions.index_admin import handler, rebuild, roles, schema
 from functions.index_admin.schema import SchemaError
 from functions.search.engine import EngineUnavailableError
 from functions.search.index import SETTINGS, mapping
@@ -209,3 +209,24 @@ def test_roles_are_for_secured_domains_only(
     )  # fmt: skip
     changes = run(engine, read_roles=[READ], write_roles=[WRITE])["changes"]
     assert "mapping of ai4h_write" in changes
+
+
+def test_a_new_index_is_built_beside_the_one_that_is_searched() -> None:
+    nodes = (200, {"number_of_data_nodes": 1})
+    engine = ScriptedEngine(ALIAS, ABSENT, ABSENT, ABSENT, nodes, PRESENT)
+    assert rebuild.begin(engine) == ["index resources-2", "alias resources-next"]
+    assert engine.asked[-1].body["aliases"] == {"resources-next": {"is_write_index": True}}
+
+
+def test_searches_are_switched_at_once() -> None:
+    following = (200, {"resources-2": {"aliases": {"resources-next": {}}}})
+    engine = ScriptedEngine(PRESENT, ALIAS, following, PRESENT, PRESENT)
+    assert rebuild.switch(engine) == ["from resources-1", "to resources-2"]
+    assert calls(engine)[-2:] == ["POST /resources-2/_refresh", "POST /_aliases"]
+    assert engine.asked[-1].body["actions"] == [
+        {"remove": {"index": "resources-1", "alias": "resources"}},
+        {"add": {"index": "resources-2", "alias": "resources", "is_write_index": True}},
+        {"remove": {"index": "resources-2", "alias": "resources-next"}},
+    ]
+    with pytest.raises(SchemaError, match="no index is being built"):
+        rebuild.switch(ScriptedEngine(ABSENT))

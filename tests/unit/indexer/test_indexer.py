@@ -36,9 +36,12 @@ def taking(**refused: tuple[int, str]) -> Callable[[Asked], tuple[int, Any]]:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedEngine]:
-    def scripted(*script: Answer) -> ScriptedEngine:
-        made = ScriptedEngine(*script)
+    """Makes the engine that is written to; `building` says that a new index is being built."""
+
+    def scripted(*script: Answer, building: bool = False) -> ScriptedEngine:
+        made, asked = ScriptedEngine(*script), ScriptedEngine(*[(200 if building else 404, {})] * 9)
         monkeypatch.setattr(writer, "engine", lambda: made)
+        monkeypatch.setattr(handler, "engine", lambda: asked)
         return made
 
     return scripted
@@ -102,6 +105,18 @@ def test_inserts_become_documents_with_the_versions_of_their_resources(
     assert second["index"]["_id"] == "Patient/b"
     assert tombstone["deleted"] is True
     assert "token" not in tombstone
+
+
+def test_an_index_that_is_being_built_gets_the_records_as_well(
+    tables: Any, engine: Callable[..., ScriptedEngine], quarantined: Callable[[str], list[str]]
+) -> None:
+    name = uuid.uuid4().hex
+    refusing = taking(**{name: (400, "strict_dynamic_mapping_exception")})
+    scripted = engine(taking(), refusing, building=True)
+    run(record(name))
+    paths = [asked.path.partition("?")[0] for asked in scripted.asked]
+    assert paths == ["/resources/_bulk", "/resources-next/_bulk"]
+    assert quarantined(name) == ["400 strict_dynamic_mapping_exception"]
 
 
 def test_nothing_to_index_asks_nothing(tables: Any, engine: Callable[..., ScriptedEngine]) -> None:
