@@ -209,7 +209,7 @@ def test_a_damaged_version_is_named_among_its_neighbours(
     for text in "yz":
         assert api.call("PUT", path, made | {"code": {"text": text}}).status == 200
     damage(path[1:], 2, **changed)
-    for level in (f"{path}/_history", "/Basic/_history", "/_history?_type=Basic"):
+    for level in (f"{path}/_history", "/Basic/_history?_count=100"):
         newest, damaged, oldest = [e for e in entries(api, level) if e["fullUrl"] == BASE + path]
         assert (newest["resource"]["code"]["text"], oldest["resource"]) == ("z", made)
         assert "resource" not in damaged
