@@ -1,6 +1,6 @@
 """AWS as Karpenter sees it: moto, and what moto lacks, on loopback ports.
 
-Prices and the names of images come from a server of our own. Both know every instance type.
+Prices and the names of images come from a server of our own.
 """
 
 import gzip
@@ -21,7 +21,7 @@ import boto3
 import requests
 
 from local.processes import Process, free_port
-from tests.graph.strict import REGION
+from tests.graph.strict import REGION, ROOT
 
 IMAGES = {"x86_64": "ami-00000000000000001", "arm64": "ami-00000000000000002"}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests"}
@@ -59,9 +59,17 @@ def running(folder: Path) -> Iterator[Aws]:
     images = folder / "images.json"
     images.write_text(json.dumps([_image(*item) for item in IMAGES.items()]), encoding="utf-8")
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.autoscaling.moto_server",
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     environment = {"PATH": os.environ["PATH"], "MOTO_AMIS_PATH": str(images), **CREDENTIALS}
-    moto = Process.start("moto", command, folder / "moto.log", environment, folder)
+    moto = Process.start("moto", command, folder / "moto.log", environment, ROOT)
     catalogue = ThreadingHTTPServer(("127.0.0.1", 0), Catalogue)
     threading.Thread(target=catalogue.serve_forever, daemon=True).start()
     aws = Aws(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{catalogue.server_port}")
