@@ -42,6 +42,7 @@ down: $(VENV)/.ready  ## stop what `make up` started
 test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	@$(MAKE) --no-print-directory check workflows
 	$(RUN) -m pytest -m "graph or unit" -n 2
+	$(RUN) -m pytest -m functions -n 2
 	$(RUN) -m pytest -m reuse
 	$(RUN) -m pytest -m chart -n 2
 	$(RUN) -m pytest -m "autoscaling and not slow"

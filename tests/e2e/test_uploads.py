@@ -1,7 +1,7 @@
 """Uploads through the gateway to a bucket that checks signatures: good ones and hostile ones.
 
 S3 on AWS also refuses `x-amz-*` headers that aren't signed; the local one doesn't look at them, so
-those cases are in tests/unit/uploads only.
+those cases are in tests/functions/uploads only.
 """
 
 from __future__ import annotations

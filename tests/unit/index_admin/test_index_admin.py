@@ -11,7 +11,7 @@ from functions.index_admin import handler, rebuild, roles, schema
 from functions.index_admin.schema import SchemaError
 from functions.search.engine import EngineUnavailableError
 from functions.search.index import SETTINGS, mapping
-from tests.unit.scripted_engine import Answer, Asked, ScriptedEngine, refusal
+from tests.scripted_engine import Answer, Asked, ScriptedEngine, refusal
 
 ABSENT = (404, {})
 PRESENT = (200, {})

@@ -10,7 +10,7 @@ from functions.search.view import View
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
 from functions.shared.identity import Identity
-from tests.unit.scripted_engine import Answer, ScriptedEngine
+from tests.scripted_engine import Answer, ScriptedEngine
 
 BASE = "https://api.test/api"
 OWN = {"term": {"owner": "me"}}

@@ -6,7 +6,7 @@ import pytest
 import urllib3
 
 from functions.search.engine import Engine, EngineRefusedError, EngineUnavailableError
-from tests.unit.scripted_engine import ScriptedEngine, refusal
+from tests.scripted_engine import ScriptedEngine, refusal
 
 
 def test_searches_take_no_partial_result() -> None:

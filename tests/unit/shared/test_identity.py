@@ -15,7 +15,7 @@ from functions.shared import identity
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
 from functions.shared.identity import Identity, authenticate
-from tests.unit.conftest import CLIENTS, ISSUER, Issuer, base64url, encoded
+from tests.issuer import CLIENTS, ISSUER, Issuer, base64url, encoded
 
 
 def request(authorization: str | None) -> Request:

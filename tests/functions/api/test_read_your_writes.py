@@ -6,8 +6,8 @@ import pytest
 
 from functions.search import freshness
 from functions.shared import consistency
-from tests.unit.api.conftest import EMPTY, Client
-from tests.unit.scripted_engine import Answer, ScriptedEngine
+from tests.functions.api.conftest import EMPTY, Client
+from tests.scripted_engine import Answer, ScriptedEngine
 
 PATIENT = {"resourceType": "Patient"}
 TOKEN = "X-Consistency-Token"

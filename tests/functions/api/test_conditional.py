@@ -8,8 +8,8 @@ import pytest
 
 from functions.api.json_patch import JSON_PATCH
 from functions.search import freshness
-from tests.unit.api.conftest import BASE, EMPTY, Client
-from tests.unit.scripted_engine import Answer, Asked, ScriptedEngine
+from tests.functions.api.conftest import BASE, EMPTY, Client
+from tests.scripted_engine import Answer, Asked, ScriptedEngine
 
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:s", "value": "1"}]}
 Engines = Callable[..., ScriptedEngine]

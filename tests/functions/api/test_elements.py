@@ -9,10 +9,10 @@ import pytest
 from functions.api import elements
 from functions.shared.resources import RESOURCE_TYPES, parse
 from functions.shared.validation import validate
-from tests.unit.api.conftest import Client
-from tests.unit.api.test_includes import found
-from tests.unit.api.test_search import hits
-from tests.unit.scripted_engine import ScriptedEngine
+from tests.functions.api.conftest import Client
+from tests.functions.api.test_includes import found
+from tests.functions.api.test_search import hits
+from tests.scripted_engine import ScriptedEngine
 
 SUBSETTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",

@@ -12,8 +12,8 @@ from functions.search.plan import read
 from functions.search.query import parameter_clause
 from functions.shared.resources import RESOURCE_TYPES, parse
 from functions.shared.validation import validate
-from tests.unit.api.conftest import BASE, EMPTY, Client
-from tests.unit.scripted_engine import ScriptedEngine
+from tests.functions.api.conftest import BASE, EMPTY, Client
+from tests.scripted_engine import ScriptedEngine
 
 CALLS = {
     "create": ("POST", "/Basic"),

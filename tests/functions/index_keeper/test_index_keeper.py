@@ -15,8 +15,8 @@ from functions.index_keeper import handler
 from functions.indexer import quarantine, writer
 from functions.shared import items, store
 from functions.shared.items import Version
-from tests.unit.conftest import CONTROL, VERSIONS
-from tests.unit.scripted_engine import Asked, ScriptedEngine
+from tests.functions.conftest import CONTROL, VERSIONS
+from tests.scripted_engine import Asked, ScriptedEngine
 
 INSTANT = "2026-01-31T12:00:00.000Z"
 

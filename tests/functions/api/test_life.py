@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.api.conftest import BASE, FHIR, Client
+from tests.functions.api.conftest import BASE, FHIR, Client
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Schmidt"}]}
 DATASET = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.uploads.conftest import BUCKET, QUOTA_BYTES, User, binary
-from tests.unit.uploads.s3_front import created
+from tests.functions.uploads.conftest import BUCKET, QUOTA_BYTES, User, binary
+from tests.functions.uploads.s3_front import created
 
 CONTENT = b"some bytes"
 SIZE = 10_000_000  # two of them fit

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from functions.shared import consistency
-from tests.unit.uploads.conftest import BUCKET, Reply, User, binary, digest
-from tests.unit.uploads.s3_front import signed_headers
+from tests.functions.uploads.conftest import BUCKET, Reply, User, binary, digest
+from tests.functions.uploads.s3_front import signed_headers
 
 CONTENT = b"some bytes of a volume"
 

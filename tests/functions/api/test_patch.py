@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.api.json_patch import JSON_PATCH, MAX_OPERATIONS
-from tests.unit.api.conftest import Client, Reply
+from tests.functions.api.conftest import Client, Reply
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Schmidt", "given": ["Jo"]}]}
 

@@ -11,8 +11,8 @@ import urllib3
 from functions.shared import clients, items
 from functions.shared.access import FINANCIAL_TYPES, PRIVATE_TYPES
 from functions.shared.resources import RESOURCE_TYPES
-from tests.unit.api.conftest import BASE, EMPTY, Client
-from tests.unit.scripted_engine import Asked, ScriptedEngine, refusal
+from tests.functions.api.conftest import BASE, EMPTY, Client
+from tests.scripted_engine import Asked, ScriptedEngine, refusal
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Schmidt"}]}
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from functions.uploads.media_types import contradiction
-from tests.unit.uploads.conftest import BUCKET, User, binary, digest
-from tests.unit.uploads.s3_front import created, signed_headers
+from tests.functions.uploads.conftest import BUCKET, User, binary, digest
+from tests.functions.uploads.s3_front import created, signed_headers
 
 CONTENT = b"bytes that were announced"
 

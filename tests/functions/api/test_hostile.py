@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.api import bundles
-from tests.unit.api.conftest import EMPTY, Client
-from tests.unit.scripted_engine import ScriptedEngine
+from tests.functions.api.conftest import EMPTY, Client
+from tests.scripted_engine import ScriptedEngine
 
 TEXT = st.text(max_size=12)
 SEGMENTS = TEXT | st.sampled_from(

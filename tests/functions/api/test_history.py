@@ -11,7 +11,7 @@ from functions.shared import changes, clients, items, store
 from functions.shared.items import Version
 from functions.shared.resources import parse
 from functions.shared.validation import validate
-from tests.unit.api.conftest import BASE, Client
+from tests.functions.api.conftest import BASE, Client
 
 BASIC = {"resourceType": "Basic", "code": {"text": "x"}}
 

@@ -8,10 +8,10 @@ import pytest
 
 from functions.search.compartments import COMPARTMENTS, members, types_of
 from functions.search.parameters import for_type
-from tests.unit.api.conftest import BASE, EMPTY, Client
-from tests.unit.api.test_includes import found, modes
-from tests.unit.api.test_search import filters, hits, links
-from tests.unit.scripted_engine import ScriptedEngine
+from tests.functions.api.conftest import BASE, EMPTY, Client
+from tests.functions.api.test_includes import found, modes
+from tests.functions.api.test_search import filters, hits, links
+from tests.scripted_engine import ScriptedEngine
 
 FORMS = ["Patient/1", f"{BASE}/Patient/1"]
 

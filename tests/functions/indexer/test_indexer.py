@@ -15,8 +15,8 @@ from functions.indexer.writer import Entry, write
 from functions.search.engine import EngineRefusedError, EngineUnavailableError
 from functions.shared import clients, items
 from functions.shared.items import Version
-from tests.unit.conftest import CONTROL
-from tests.unit.scripted_engine import Answer, Asked, ScriptedEngine, refusal
+from tests.functions.conftest import CONTROL
+from tests.scripted_engine import Answer, Asked, ScriptedEngine, refusal
 
 
 def bulk(asked: Asked, refused: dict[str, tuple[int, str]]) -> tuple[int, Any]:

@@ -14,9 +14,9 @@ from functions.shared import store
 from functions.shared.resources import parse
 from functions.shared.transactions import MAX_ACTIONS
 from functions.shared.validation import validate
-from tests.unit.api.conftest import BASE, EMPTY, Client, Reply
-from tests.unit.api.test_conditional import matching
-from tests.unit.scripted_engine import ScriptedEngine
+from tests.functions.api.conftest import BASE, EMPTY, Client, Reply
+from tests.functions.api.test_conditional import matching
+from tests.scripted_engine import ScriptedEngine
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Schmidt"}]}
 Engines = Callable[..., ScriptedEngine]

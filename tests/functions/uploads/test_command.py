@@ -18,7 +18,7 @@ from cli.api import Api, Body
 from cli.errors import Refused, Unreachable
 from cli.files import files_below
 from cli.journal import Journal
-from tests.unit.uploads.conftest import User
+from tests.functions.uploads.conftest import User
 
 CHANCE = random.Random(5)  # noqa: S311
 PART, AT_ONCE = 700, 3000

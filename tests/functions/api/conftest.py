@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.unit.conftest import Issuer
-from tests.unit.scripted_engine import Answer, ScriptedEngine
+from tests.issuer import Issuer
+from tests.scripted_engine import Answer, ScriptedEngine
 
 BASE = "https://api.test/api"
 FHIR = "application/fhir+json"

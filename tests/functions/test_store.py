@@ -16,7 +16,7 @@ from functions.shared import clients, items, store, transactions
 from functions.shared.errors import FhirError
 from functions.shared.items import Version
 from functions.shared.store import ActionRefused, Stale
-from tests.unit.conftest import CONTROL, OVERFLOW
+from tests.functions.conftest import CONTROL, OVERFLOW
 
 pytestmark = pytest.mark.usefixtures("tables")
 

@@ -12,7 +12,7 @@ from functions.api.routing import ROUTES
 from functions.search.parameters import for_type
 from functions.shared.binary_routes import BINARY_ROUTES
 from functions.shared.resources import RESOURCE_TYPES
-from tests.unit.api.conftest import BASE, Client
+from tests.functions.api.conftest import BASE, Client
 
 
 def described(document: dict[str, Any]) -> set[tuple[str, str]]:

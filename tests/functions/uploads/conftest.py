@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.uploads.s3_front import Answer, S3Front
+from tests.functions.uploads.s3_front import Answer, S3Front
 
 VERSIONS, CONTROL, BUCKET = "uploads-versions", "uploads-control", "uploads-datasets"
 MAX_OBJECT_BYTES, QUOTA_BYTES = 10_000_000, 25_000_000

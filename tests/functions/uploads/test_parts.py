@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from functions.shared import consistency
-from tests.unit.uploads.conftest import BUCKET, QUOTA_BYTES, Reply, User, binary, digest
-from tests.unit.uploads.s3_front import signed_headers
+from tests.functions.uploads.conftest import BUCKET, QUOTA_BYTES, Reply, User, binary, digest
+from tests.functions.uploads.s3_front import signed_headers
 
 PART = 100  # bytes, in place of 8 MiB
 CHANCE = random.Random(7)  # noqa: S311
@@ -287,7 +287,7 @@ def test_a_part_replaced_while_joining_is_noticed(sender: Sender, settings: Any)
 def test_bytes_joined_behind_the_function_are_rejected(
     sender: Sender, aws: Any, complete: Callable[..., None], used: Callable[..., int]
 ) -> None:
-    from tests.unit.uploads.s3_front import created
+    from tests.functions.uploads.s3_front import created
 
     key = f"unassigned/{sender.binary_id}/1"
     stored = aws.put_object(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.uploads.state import object_key, parse_key
-from tests.unit.uploads.conftest import VERSIONS, User
+from tests.functions.uploads.conftest import VERSIONS, User
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.api.conftest import Client
+from tests.functions.api.conftest import Client
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Schmidt"}]}
 BAD = PATIENT | {"birthDate": "tomorrow"}

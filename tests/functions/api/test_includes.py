@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from functions.api import included
-from tests.unit.api.conftest import BASE, Client
-from tests.unit.api.test_search import hits, ids, links
-from tests.unit.scripted_engine import Answer, Asked, ScriptedEngine
+from tests.functions.api.conftest import BASE, Client
+from tests.functions.api.test_search import hits, ids, links
+from tests.scripted_engine import Answer, Asked, ScriptedEngine
 
 PATIENT = {"resourceType": "Patient"}
 

@@ -1,0 +1,69 @@
+"""The functions in process: tables and bucket on moto, and an issuer of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.issuer import REGION, issuer, pool
+
+__all__ = ["issuer", "pool"]  # fixtures
+
+VERSIONS, CONTROL, OVERFLOW = "versions", "control", "overflow"
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[Any]:
+    """moto with both tables and the overflow bucket; the store's DynamoDB client."""
+    from moto import mock_aws
+
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.setenv("TABLE_NAME", VERSIONS)
+        patch.setenv("CONTROL_TABLE_NAME", CONTROL)
+        patch.setenv("OVERFLOW_BUCKET", OVERFLOW)
+        patch.setenv("CONSISTENCY_KEY", "key of the tests")
+        from functions.shared import changes, clients
+
+        for client in (clients.dynamodb, clients.s3):
+            client.cache_clear()
+        changes._registered.clear()
+        by_time = {
+            "IndexName": "changes",
+            "KeySchema": [
+                {"AttributeName": "shard", "KeyType": "HASH"},
+                {"AttributeName": "updated", "KeyType": "RANGE"},
+            ],
+            "Projection": {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes": ["owner", "dataset", "deleted", "erased"],
+            },
+        }
+        for table, sort, kind, indexes in (
+            (VERSIONS, "version", "N", [by_time]),
+            (CONTROL, "sk", "S", []),
+        ):
+            indexed = [key for index in indexes for key in index["KeySchema"]]
+            clients.dynamodb().create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[
+                    {"AttributeName": "pk", "KeyType": "HASH"},
+                    {"AttributeName": sort, "KeyType": "RANGE"},
+                ],
+                AttributeDefinitions=[
+                    {"AttributeName": "pk", "AttributeType": "S"},
+                    {"AttributeName": sort, "AttributeType": kind},
+                    *({"AttributeName": k["AttributeName"], "AttributeType": "S"} for k in indexed),
+                ],
+                **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+            )
+        clients.s3().create_bucket(
+            Bucket=OVERFLOW, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        yield clients.dynamodb()
+        for client in (clients.dynamodb, clients.s3):
+            client.cache_clear()
