@@ -34,7 +34,7 @@ def graphs() -> dict[str, Graph]:
     return {stack: stack_graph(stack) for stack in STACKS}
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_same_resources_in_preview_and_update(graphs: dict[str, Graph], stack: str) -> None:
     preview = stack_graph(stack, preview=True)
     assert preview.urns == graphs[stack].urns
