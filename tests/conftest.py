@@ -38,6 +38,11 @@ def pytest_configure() -> None:
     gc.disable()
 
 
+def pytest_unconfigure() -> None:
+    """Nor does the interpreter look through them before it ends."""
+    gc.freeze()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m "graph or unit"` the other tiers needn't be imported."""
     expression = (config.getoption("markexpr") or "").removesuffix(" and not slow")
