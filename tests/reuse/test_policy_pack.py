@@ -16,7 +16,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from policies.rules import ACCESS_BLOCK, BUCKET, RULES
 from tests.reuse.conftest import ROOT, run
 
-CLOSED = dict.fromkeys(
+CLOSED: dict[str, Any] = dict.fromkeys(
     ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
 )
 URN = f"urn:pulumi:dev::ai4h-mvp::{ACCESS_BLOCK}::block"
