@@ -18,7 +18,11 @@ RELEASED = "2026-11-24"
 
 _URL = "urn:base-url"
 _HL7 = "http://hl7.org/fhir"
-_VALIDATE = {"name": "validate", "definition": f"{_HL7}/OperationDefinition/Resource-validate"}
+_VALIDATE = {
+    "name": "validate",
+    "definition": f"{_HL7}/OperationDefinition/Resource-validate",
+    "documentation": "For every type but Binary, whose requests another function answers",
+}
 _EVERYTHING = {
     "name": "everything",
     "definition": f"{_HL7}/OperationDefinition/Patient-everything",
