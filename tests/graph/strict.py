@@ -387,7 +387,11 @@ def evaluate_stack(
     )
 
 
-@cache
 def stack_graph(stack: str, *, preview: bool = False) -> Graph:
     """A stack as its files configure it: evaluated once, since many tests look at it."""
+    return _stack_graph(stack, preview)
+
+
+@cache
+def _stack_graph(stack: str, preview: bool) -> Graph:
     return evaluate_stack(stack, preview=preview)
