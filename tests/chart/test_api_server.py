@@ -42,7 +42,8 @@ def _await_established(server: ApiServer, name: str) -> None:
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
 
     def established() -> bool:
-        conditions = server.call("GET", path).json().get("status", {}).get("conditions", [])
+        # Null until the server has looked at it.
+        conditions = server.call("GET", path).json().get("status", {}).get("conditions") or []
         return {"type": "Established", "status": "True"} in [
             {key: condition[key] for key in ("type", "status")} for condition in conditions
         ]
