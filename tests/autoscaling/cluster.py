@@ -72,7 +72,7 @@ class Cluster:
 
         def condition() -> Resource:
             now = self.apply(resource)
-            listed = now.get("status", {}).get("conditions", [])
+            listed = now.get("status", {}).get("conditions") or []
             return next((c for c in listed if c["type"] == kind), {})
 
         done = wait_until(lambda: condition().get("status") == status, seconds, every=0.5)
