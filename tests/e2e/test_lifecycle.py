@@ -124,6 +124,15 @@ def test_down_after_a_kill_stops_everything(local: Local, eventually: Callable[.
     assert "Nothing is running" in local.run("down").stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children can be interrupted, though a shell that runs this in the background says no."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(local: Local) -> None:
     command = [sys.executable, "-m", "local", "up", "--state", str(local.state)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
