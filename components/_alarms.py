@@ -66,14 +66,14 @@ def api_alarms(api_name: pulumi.Input[str], stage: pulumi.Input[str]) -> list[Al
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
     """
-    of = ("AWS/ApiGateway", {"ApiName": api_name, "Stage": stage})
+    dimensions = {"ApiName": api_name, "Stage": stage}
     return [
         Alarm(
             "server-errors",
             "More than 1 % of the API's requests fail on the server's side.",
-            of[0],
+            "AWS/ApiGateway",
             "5XXError",
-            of[1],
+            dimensions,
             "Average",
             SERVER_ERROR_SHARE,
             periods=2,
@@ -81,9 +81,9 @@ def api_alarms(api_name: pulumi.Input[str], stage: pulumi.Input[str]) -> list[Al
         Alarm(
             "latency",
             "One in a hundred requests takes longer than 3 seconds.",
-            of[0],
+            "AWS/ApiGateway",
             "Latency",
-            of[1],
+            dimensions,
             "p99",
             SLOW_MILLISECONDS,
             periods=3,

@@ -51,6 +51,7 @@ class SearchDomain:
         zones = zone_count(instance_count)
         self._name, self._child, self._key = name, child, key
         self._log_retention_days = log_retention_days
+        self.volume_gib = volume_gib
         group = self._security_group(vpc_id, client_group_id)
         log_groups, permission = self._log_groups()
         subnets = pulumi.Output.from_input(subnet_ids).apply(lambda ids: ids[:zones])

@@ -23,7 +23,6 @@ from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX, control_table, versions_table
 
-VOLUME_GIB = 50
 API_SECONDS = 29  # API Gateway waits no longer
 
 
@@ -176,7 +175,7 @@ class DataStore(pulumi.ComponentResource):
                 *search_alarms(
                     domain.resource.domain_name,
                     aws.get_caller_identity_output().account_id,
-                    volume_gib=int(args.get("search", {}).get("volume_gib", VOLUME_GIB)),
+                    volume_gib=domain.volume_gib,
                 ),
             ]
             raise_alarms(name, watched, topic_arn, self._child)
@@ -230,7 +229,7 @@ class DataStore(pulumi.ComponentResource):
             f"{self._name}-search",
             instance_type=size.get("instance_type", "r7g.large.search"),
             instance_count=int(size.get("instance_count", 3)),
-            volume_gib=int(size.get("volume_gib", VOLUME_GIB)),
+            volume_gib=int(size.get("volume_gib", 50)),
             vpc_id=args["vpc_id"],
             subnet_ids=args["subnet_ids"],
             client_group_id=functions.security_group.id,

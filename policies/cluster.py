@@ -16,10 +16,11 @@ VERSION = re.compile(r"v?\d+(\.\d+){1,2}([-+].+)?")
 
 def _open_endpoint(resource: Resource) -> Iterator[str]:
     ranges = resource.inputs.get("publicAccessCidrs")
-    if UNKNOWN in (ranges, resource.inputs.get("endpointPublicAccess", True)):
+    public = resource.inputs.get("endpointPublicAccess")
+    if UNKNOWN in (ranges, public) or public is False:
         return
     for cidr in listed(ranges or EVERYWHERE[0]):  # AWS's default
-        if cidr in EVERYWHERE and resource.inputs.get("endpointPublicAccess") is not False:
+        if cidr in EVERYWHERE:
             yield "publicAccessCidrs is the whole internet: name the ranges that may reach it"
 
 

@@ -9,10 +9,4 @@ RULES = (
         "aws:cloudwatch/metricAlarm:MetricAlarm",
         needs("alarmActions", advice="name a topic, or nobody hears it"),
     ),
-    rule(
-        "encrypted-backups",
-        "Backups are encrypted with a key of one's own",
-        "aws:backup/vault:Vault",
-        needs("kmsKeyArn", advice="name a KMS key"),
-    ),
 )

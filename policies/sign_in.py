@@ -34,9 +34,9 @@ def _long_tokens(resource: Resource) -> Iterator[str]:
     for kind in ("accessToken", "idToken"):
         life = resource.inputs.get(f"{kind}Validity")
         unit = read(resource.inputs, f"tokenValidityUnits.{kind}")
-        if UNKNOWN in (life, unit):
+        if UNKNOWN in (life, unit) or not life:  # AWS's default is an hour
             continue
-        minutes = life * MINUTES[unit or "hours"] if life else TOKEN_MINUTES
+        minutes = life * MINUTES[unit or "hours"]
         if minutes > TOKEN_MINUTES:
             yield f"{kind}Validity is {minutes:.0f} minutes: a stolen token should last an hour"
 

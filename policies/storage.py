@@ -13,6 +13,7 @@ KEY = "aws:kms/key:Key"
 QUEUE = "aws:sqs/queue:Queue"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 REPOSITORY = "aws:ecr/repository:Repository"
+VAULT = "aws:backup/vault:Vault"
 USER_POOL = "aws:cognito/userPool:UserPool"
 
 OWN_KEY = "data at rest are encrypted with a key of one's own"
@@ -68,6 +69,7 @@ RULES = (
     rule("encrypted-queue", OWN_KEY, QUEUE, needs("kmsMasterKeyId", advice=OWN_KEY)),
     rule("encrypted-logs", OWN_KEY, LOG_GROUP, needs("kmsKeyId", advice=OWN_KEY)),
     rule("encrypted-domain", OWN_KEY, DOMAIN, needs("encryptAtRest.kmsKeyId", advice=OWN_KEY)),
+    rule("encrypted-backups", OWN_KEY, VAULT, needs("kmsKeyArn", advice="name a KMS key")),
     rule(
         "rotated-key",
         "Keys are rotated every year",

@@ -14,6 +14,40 @@ __all__ = ["issuer", "pool"]  # fixtures
 VERSIONS, CONTROL, OVERFLOW = "versions", "control", "overflow"
 
 
+def create_tables(dynamodb: Any, versions: str, control: str) -> None:
+    """The table of versions with its change index, and the control table."""
+    by_time = {
+        "IndexName": "changes",
+        "KeySchema": [
+            {"AttributeName": "shard", "KeyType": "HASH"},
+            {"AttributeName": "updated", "KeyType": "RANGE"},
+        ],
+        "Projection": {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": ["owner", "dataset", "deleted", "erased"],
+        },
+    }
+    for table, sort, kind, indexes in (
+        (versions, "version", "N", [by_time]),
+        (control, "sk", "S", []),
+    ):
+        indexed = [key for index in indexes for key in index["KeySchema"]]
+        dynamodb.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": sort, "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": sort, "AttributeType": kind},
+                *({"AttributeName": k["AttributeName"], "AttributeType": "S"} for k in indexed),
+            ],
+            **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+        )
+
+
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Any]:
     """moto with both tables and the overflow bucket; the store's DynamoDB client."""
@@ -31,36 +65,7 @@ def tables() -> Iterator[Any]:
         for client in (clients.dynamodb, clients.s3):
             client.cache_clear()
         changes._registered.clear()
-        by_time = {
-            "IndexName": "changes",
-            "KeySchema": [
-                {"AttributeName": "shard", "KeyType": "HASH"},
-                {"AttributeName": "updated", "KeyType": "RANGE"},
-            ],
-            "Projection": {
-                "ProjectionType": "INCLUDE",
-                "NonKeyAttributes": ["owner", "dataset", "deleted", "erased"],
-            },
-        }
-        for table, sort, kind, indexes in (
-            (VERSIONS, "version", "N", [by_time]),
-            (CONTROL, "sk", "S", []),
-        ):
-            indexed = [key for index in indexes for key in index["KeySchema"]]
-            clients.dynamodb().create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                KeySchema=[
-                    {"AttributeName": "pk", "KeyType": "HASH"},
-                    {"AttributeName": sort, "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": "pk", "AttributeType": "S"},
-                    {"AttributeName": sort, "AttributeType": kind},
-                    *({"AttributeName": k["AttributeName"], "AttributeType": "S"} for k in indexed),
-                ],
-                **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
-            )
+        create_tables(clients.dynamodb(), VERSIONS, CONTROL)
         clients.s3().create_bucket(
             Bucket=OVERFLOW, CreateBucketConfiguration={"LocationConstraint": REGION}
         )

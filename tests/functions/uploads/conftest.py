@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.functions.conftest import create_tables
 from tests.functions.uploads.s3_front import Answer, S3Front
 
 VERSIONS, CONTROL, BUCKET = "uploads-versions", "uploads-control", "uploads-datasets"
@@ -98,19 +99,7 @@ def aws() -> Iterator[Any]:
         for client in clients:
             client.cache_clear()
         dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
-        for table, sort, kind in ((VERSIONS, "version", "N"), (CONTROL, "sk", "S")):
-            dynamodb.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                KeySchema=[
-                    {"AttributeName": "pk", "KeyType": "HASH"},
-                    {"AttributeName": sort, "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": "pk", "AttributeType": "S"},
-                    {"AttributeName": sort, "AttributeType": kind},
-                ],
-            )
+        create_tables(dynamodb, VERSIONS, CONTROL)
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         yield s3
