@@ -32,7 +32,7 @@ def write(
     """
     client = to or engine()
     refused = {
-        entry.pk + str(entry.version): (entry, reason)
+        (entry.pk, entry.version): (entry, reason)
         for part in _parts(entries)
         for alias in aliases
         for entry, reason in _write(client, alias, part)

@@ -250,3 +250,12 @@ def test_requests_are_bounded_and_entries_taken_only_as_they_are_sent(
     assert write(lazily(), to=engine) == []
     assert ids(engine) == [["0"], ["1"], ["2"], ["3", "4"]]
     assert taken[-1] == 3
+
+
+def test_refused_entries_whose_names_run_together_are_all_told(
+    engine: Callable[..., ScriptedEngine],
+) -> None:
+    status = {"status": 400, "error": {"type": "strict_dynamic_mapping_exception"}}
+    given = [Entry("Patient/1", 23, b"{}"), Entry("Patient/12", 3, b"{}")]
+    scripted = engine((200, {"errors": True, "items": [{"index": status}] * 2}))
+    assert [entry for entry, _ in write(given, to=scripted)] == given
