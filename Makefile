@@ -46,7 +46,7 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	$(RUN) -m pytest -m reuse
 	$(RUN) -m pytest -m chart -n 2
 	$(RUN) -m pytest -m "autoscaling and not slow"
-	$(RUN) -m pytest -m e2e
+	$(RUN) -m pytest -m "e2e and not slow"
 	$(RUN) -m pytest -m engine -n 2
 
 test-full: test  ## the same, and tests that take minutes by their nature
