@@ -73,8 +73,9 @@ workflows: $(VENV)/.ready  ## lint the GitHub workflows (actionlint is built on 
 	@if command -v go >/dev/null || test -n "$$CI"; then $(RUN) -m tools.go_programs actionlint; \
 	else echo "skipped: actionlint, because it is built with Go and there is no go on PATH"; fi
 
-reference: $(VENV)/.ready  ## write the components' schema and docs/components.md anew
+reference: $(VENV)/.ready  ## write anew what is made from the code: schema, docs/components.md, the API's page
 	$(RUN) -m tools.component_reference
+	$(RUN) -m tools.api_reference
 
 images:  ## build EvalAI's images in AWS, for stack STACK (needs the Pulumi and AWS CLIs)
 	@images/start.sh $(or $(STACK),dev)
