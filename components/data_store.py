@@ -280,12 +280,24 @@ class DataStore(pulumi.ComponentResource):
                 ),
                 {
                     **allow(
-                        ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                        [
+                            "dynamodb:BatchGetItem",
+                            "dynamodb:GetItem",
+                            "dynamodb:PutItem",
+                            "dynamodb:Query",
+                            "dynamodb:UpdateItem",
+                        ],
                         self._control.arn,
                     ),
                     "Condition": {
                         "ForAllValues:StringLike": {
-                            "dynamodb:LeadingKeys": ["changes", "guard#*", "idempotency#*"]
+                            "dynamodb:LeadingKeys": [
+                                "changes",
+                                "dataset#*",
+                                "grant#*",
+                                "guard#*",
+                                "idempotency#*",
+                            ]
                         }
                     },
                 },

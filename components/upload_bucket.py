@@ -225,7 +225,7 @@ class UploadBucket(pulumi.ComponentResource):
                     tables.table_arn,
                 ),
                 upload_records(tables.control_table_arn),
-                allow(["dynamodb:Query"], tables.control_table_arn),
+                allow(["dynamodb:BatchGetItem", "dynamodb:Query"], tables.control_table_arn),
                 table_key(tables.table_key_arn),
             ],
             timeout=GATEWAY_SECONDS,

@@ -11,9 +11,10 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from functions.api import guards, idempotency, interactions, json_patch, writes
+from functions.api.decisions import decided
 from functions.search import parameters, plan
 from functions.search.view import View
-from functions.shared import access, consistency, headers, store
+from functions.shared import access, consistency, grants, headers, store
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response
 from functions.shared.identity import Identity
@@ -103,9 +104,9 @@ def delete(request: Request, identity: Identity, resource_type: str) -> Response
         if found is None:
             return interactions.removed(request, None)
         writes.require_match(found, matched)
-        version = writes.tombstone(found)
+        version, also = decided(request, identity, found, writes.tombstone(found))
         try:
-            store.append(version)
+            store.append(version, also)
         except Stale:
             continue
         return interactions.removed(request, version, consistency.header([version]))
@@ -162,9 +163,11 @@ def claim(
     resource_type = version.pk.partition("/")[0]
     guard = guards.key(identity, resource_type, criteria)
     former = ""
+    version, decisions = decided(request, identity, None, version)
     for _ in range(_TRIES):
+        claimed = guards.action(guard, version.pk, instead_of=former)
         try:
-            store.create(version, [guards.action(guard, version.pk, instead_of=former), *also])
+            store.create(version, [claimed, *also, *decisions])
         except ActionRefused as refused:
             if refused.index:
                 break  # the same request, sent twice at once
@@ -196,9 +199,9 @@ def _change(
     """Writes what `following` makes of the matching resource, if it still matches."""
     resource_type = found.pk.partition("/")[0]
     for _ in range(_TRIES):
-        version = following(found)
+        version, also = decided(request, identity, found, following(found))
         try:
-            store.append(version)
+            store.append(version, also)
         except Stale:
             again = match(request, identity, resource_type, criteria)
             if again is None:
@@ -221,7 +224,8 @@ def _hits(
         base_url=request.base_url,
         strict=True,
     )
-    view = View(identity, request)
+    # What others share can be read, but isn't what a write means.
+    view = View(identity, request, grants.own(identity))
     clauses = list(asked.clauses)
     if asked.links:
         from functions.search.chains import Chains  # here, as in search

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -19,7 +19,7 @@ from urllib.parse import quote as percent
 from urllib.parse import urlencode
 
 from functions.search.intervals import date_bounds
-from functions.shared import access, changes, headers, store
+from functions.shared import access, changes, grants, headers, store
 from functions.shared.changes import Change, Place
 from functions.shared.errors import FhirError, operation_outcome, quote
 from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
@@ -83,11 +83,21 @@ def _of_resource(
     last = store.latest(pk, body=False)
     if last is None:
         raise FhirError(404, "not-found", f"There is no {quote(pk)}.")
-    access.require_owner(identity, pk.partition("/")[0], last.owner)
+    grants.require_sight(identity, last)
+    shows = _shows(identity, frozenset({pk.partition("/")[0]}))
     newest = min(last.version, asked.after[2] - 1) if asked.after else last.version
     keys = ((pk, number) for number in range(newest, 0, -1))
     found = _current(_read(keys, min(asked.count + 1, _BATCH)), asked)
-    return _page(base_url, (v for v in found if v.updated <= asked.until), asked)
+    visible = (v for v in found if v.updated <= asked.until and shows(v))
+    return _page(base_url, visible, asked)
+
+
+def _shows(identity: Identity, types: frozenset[str]) -> Callable[[Version | Change], bool]:
+    """Whether the user may see a version; others' grants are looked up for private types only."""
+    if not types & access.PRIVATE_TYPES:
+        return lambda _: True
+    reach = grants.reach(identity)
+    return lambda version: reach.shows(version.pk, version.owner, version.dataset)
 
 
 def _current(versions: Iterable[Version], asked: _Asked) -> Iterator[Version]:
@@ -117,7 +127,8 @@ def _of_types(
     size = min(asked.count + 1, _BATCH)
     until = min(asked.until, asked.after[0]) if asked.after else asked.until
     scan = _Scan(changes.newest_first(types, until=until, page=size), asked.after)
-    visible = (c for c in scan if access.owns(identity, c.pk.partition("/")[0], c.owner))
+    shows = _shows(identity, types)
+    visible = (change for change in scan if shows(change))
     keys = ((c.pk, c.version) for c in _in_period(visible, asked, size))
     entries, after = _page(base_url, _read(keys, size), asked)
     return entries, after or scan.place_when_cut

@@ -15,8 +15,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from functions.api import idempotency, json_patch, writes
+from functions.api.decisions import decided
 from functions.api.idempotency import Made
-from functions.shared import consistency, headers, store
+from functions.shared import consistency, grants, headers, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response, fhir, resource_of
@@ -37,9 +38,12 @@ def create(request: Request, identity: Identity, resource_type: str) -> Response
     before = idempotency.made_before(request, identity)
     if before is None:
         resource = body_of(request, resource_type)
-        version = writes.draft(resource, new_id(), 1, identity.subject)
+        draft = writes.draft(resource, new_id(), 1, identity.subject)
+        version, also = decided(request, identity, None, draft)
         try:
-            store.create(version, idempotency.actions(request, identity, [record(version)]))
+            store.create(
+                version, [*idempotency.actions(request, identity, [record(version)]), *also]
+            )
         except ActionRefused as refused:
             before = idempotency.made_by(request, refused.item)
         else:
@@ -66,7 +70,7 @@ def read(request: Request, identity: Identity, resource_type: str, resource_id: 
     version = store.latest(f"{resource_type}/{resource_id}")
     if version is None:
         raise _unknown(resource_type, resource_id)
-    require_owner(identity, resource_type, version.owner)
+    grants.require_sight(identity, version)
     headers.require_alive(version)
     return _answer(request, version)
 
@@ -80,7 +84,7 @@ def vread(
         version = store.read(f"{resource_type}/{resource_id}", int(number))
     if version is None:
         raise _unknown(resource_type, resource_id)
-    require_owner(identity, resource_type, version.owner)
+    grants.require_sight(identity, version)
     headers.require_alive(version)
     return _answer(request, version)
 
@@ -105,10 +109,11 @@ def update(request: Request, identity: Identity, resource_type: str, resource_id
             return writes.successor(resource, last)
         if matched is not None:
             raise Stale
-        require_update_create()
+        require_update_create(resource_type)
         return writes.draft(resource, resource_id, 1, identity.subject)
 
-    last, version = change(identity, f"{resource_type}/{resource_id}", following, matched)
+    pk = f"{resource_type}/{resource_id}"
+    last, version = change(request, identity, pk, following, matched)
     return written(request, version, created=last is None or last.deleted)
 
 
@@ -123,7 +128,7 @@ def patch(request: Request, identity: Identity, resource_type: str, resource_id:
         return json_patch.patched(operations, last, matched)
 
     pk = f"{resource_type}/{resource_id}"
-    _, version = change(identity, pk, following, matched, body=True)
+    _, version = change(request, identity, pk, following, matched, body=True)
     return written(request, version)
 
 
@@ -138,13 +143,15 @@ def delete(request: Request, identity: Identity, resource_type: str, resource_id
         return writes.tombstone(last)
 
     try:
-        _, version = change(identity, f"{resource_type}/{resource_id}", following, matched)
+        pk = f"{resource_type}/{resource_id}"
+        _, version = change(request, identity, pk, following, matched)
     except _Gone as gone:
         return removed(request, gone.last)
     return removed(request, version, consistency.header([version]))
 
 
 def change(
+    request: Request,
     identity: Identity,
     pk: str,
     following: Callable[[Version | None], Version],
@@ -161,12 +168,12 @@ def change(
         last = store.latest(pk, body=body)
         if last is not None:
             require_owner(identity, pk.partition("/")[0], last.owner)
-        version = following(last)
+        version, also = decided(request, identity, last, following(last))
         try:
             if last is None:
-                store.create(version)
+                store.create(version, also)
             else:
-                store.append(version, revive=last.deleted)
+                store.append(version, also, revive=last.deleted)
         except (Stale, Taken):
             if matched is not None:
                 raise
@@ -187,9 +194,9 @@ def updates_create() -> bool:
     return os.environ.get("UPDATE_CREATE") == "true"
 
 
-def require_update_create() -> None:
-    """405 unless ids may be the clients'."""
-    if not updates_create():
+def require_update_create(resource_type: str) -> None:
+    """405 unless ids may be the clients': never those of private types, which nobody can guess."""
+    if not updates_create() or resource_type in PRIVATE_TYPES:
         raise FhirError(
             405,
             "not-supported",

@@ -163,7 +163,7 @@ def draft(identity: Identity, write: Write, resource: dict[str, Any]) -> Version
     if matched is not None:
         raise Stale
     if not write.criteria or "id" in resource:
-        interactions.require_update_create()
+        interactions.require_update_create(write.resource_type)
     return writes.draft(resource, write.resource_id, 1, identity.subject)
 
 

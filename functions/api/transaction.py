@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from functions.api import guards, idempotency, interactions, planned, writes
 from functions.api.answers import Answer
+from functions.api.decisions import decided
 from functions.api.entries import Entry
 from functions.api.idempotency import Made
 from functions.api.links import Links
@@ -72,9 +73,13 @@ def _prepare(
     planned.resolve(request, identity, writing)
     planned.require_distinct(writing)
     links = Links(request, identity, writing)
+    decisions: list[Action] = []
     for write in writing:
         with planned.at(write.entry):
             write.version = _version(identity, write, links)
+            if write.version:
+                write.version, more = decided(request, identity, write.last, write.version)
+                decisions += more
     versions = [write.version for write in writing if write.version]
     existing = {w.last.pk: w.last.version for w in writing if w.is_create and w.last}
     written = {version.pk for version in versions}
@@ -83,7 +88,7 @@ def _prepare(
         for pk, number in (existing | links.used).items()
         if pk not in written
     ]
-    return versions, [*also, *_guards(writing)]
+    return versions, [*also, *_guards(writing), *decisions]
 
 
 def _version(identity: Identity, write: Write, links: Links) -> Version | None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from functions.search import freshness
-from functions.search.clauses import Clause, invalid
+from functions.search.clauses import Clause, any_of, invalid
 from functions.search.engine import EngineRefusedError, EngineUnavailableError, engine
 from functions.search.index import ALIAS
-from functions.shared import access, consistency
+from functions.shared import access, consistency, grants
 from functions.shared.errors import FhirError, unavailable
+from functions.shared.grants import Reach
 from functions.shared.http import Request
 from functions.shared.identity import Identity
 
@@ -28,8 +29,10 @@ _TOO_COSTLY = frozenset(
 class View:
     """For the queries of one request."""
 
-    def __init__(self, identity: Identity, request: Request) -> None:
+    def __init__(self, identity: Identity, request: Request, reach: Reach | None = None) -> None:
+        """`reach`: what it shows of the private types. Default: all that the user may see now."""
         self.identity = identity
+        self._reach = reach
         self.types = access.readable_types(identity)
         """The types that the user may search."""
         self._log = request.log
@@ -77,12 +80,28 @@ class View:
             raise
 
     def _restriction(self, types: frozenset[str]) -> list[Clause]:
-        """Private types: only what the user owns."""
+        """Private types: only what the user owns, or somebody shares with the user now."""
         private = types & access.PRIVATE_TYPES
         if not private or access.sees_all_owners(self.identity):
             return []
-        own: Clause = {"term": {"owner": self.identity.subject}}
+        if self._reach is None:
+            self._reach = grants.reach(self.identity)
+        seen = _seen(self._reach)
         if private == types:
-            return [own]
+            return [any_of(seen)]
         public: Clause = {"bool": {"must_not": [{"terms": {"type": sorted(private)}}]}}
-        return [{"bool": {"should": [public, own]}}]
+        return [{"bool": {"should": [public, *seen]}}]
+
+
+def _seen(reach: Reach) -> list[Clause]:
+    """Alternatives, one of which is true of what a reach shows of the private types."""
+    found: list[Clause] = [{"term": {"owner": reach.subject}}]
+    keys = [f"DocumentReference/{dataset}" for dataset in reach.datasets]
+    keys += [f"Consent/{consent}" for consent in reach.consents]
+    if keys:
+        found.append({"terms": {"pk": sorted(keys)}})
+    if reach.datasets:
+        files: Clause = {"term": {"type": "Binary"}}
+        within: Clause = {"terms": {"dataset": sorted(reach.datasets)}}
+        found.append({"bool": {"filter": [files, within]}})
+    return found

@@ -15,7 +15,8 @@ Operation = Literal[
 ]  # fmt: skip
 
 PRIVATE_TYPES = frozenset({"Binary", "DocumentReference", "Consent"})
-"""Seen and changed by their owner only, whatever the group; `admin` excepted."""
+"""Changed by their owner only, whatever the group, and seen by others only while the owner shares
+them (`functions.shared.grants`); `admin` excepted."""
 
 _FINANCIAL = """
     Account ChargeItem ChargeItemDefinition Claim ClaimResponse Contract Coverage

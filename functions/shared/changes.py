@@ -41,6 +41,7 @@ class Change(NamedTuple):
     version: int
     updated: str
     owner: str
+    dataset: str
 
     @property
     def place(self) -> Place:
@@ -128,4 +129,5 @@ def _change(item: dict[str, Any]) -> Change:
         int(item["version"]["N"]),
         item["updated"]["S"],
         item.get("owner", {}).get("S", ""),
+        item.get("dataset", {}).get("S", ""),
     )

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from functions.shared import headers, store
-from functions.shared.access import require_owner
+from functions.shared import grants, headers, store
+from functions.shared.access import owns, require_owner
 from functions.shared.errors import FhirError
 from functions.shared.identity import Identity
 from functions.shared.items import Version
@@ -100,6 +100,8 @@ def read(identity: Identity, binary_id: str) -> tuple[Version, list[Upload]]:
     version = _known(store.latest(_pk(binary_id)), identity)
     uploads: list[Upload] = []
     for upload in records.newest_first(binary_id):
+        if not _is_shown(identity, version, upload):
+            break  # an older version, from before it came into the dataset that is shared
         uploads.append(_settled(upload))
         if uploads[-1].status == "available":
             break
@@ -260,9 +262,15 @@ def _known(version: Version | None, identity: Identity) -> Version:
     """The version, if there is one, it is the caller's to read, and it isn't a tombstone."""
     if version is None:
         raise FhirError(404, "not-found", "There is no such Binary.")
-    require_owner(identity, "Binary", version.owner)
+    grants.require_sight(identity, version)
     headers.require_alive(version)
     return version
+
+
+def _is_shown(identity: Identity, version: Version, upload: Upload) -> bool:
+    """Whether who may see a version may have an upload's bytes: others only within its dataset."""
+    key = object_key(version.dataset, upload.binary_id, upload.version)
+    return owns(identity, "Binary", version.owner) or upload.key == key
 
 
 def _settled(upload: Upload) -> Upload:

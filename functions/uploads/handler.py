@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Concatenate
 
 from functions.shared import consistency, headers
-from functions.shared.access import Operation, require
+from functions.shared.access import Operation, require, require_owner
 from functions.shared.binary_routes import BINARY_ROUTES
 from functions.shared.clients import dynamodb
 from functions.shared.errors import FhirError
@@ -125,9 +125,10 @@ def _abort(request: Request, identity: Identity, binary_id: str) -> Response:
 
 
 def _upload(identity: Identity, operation: Operation, binary_id: str) -> Upload:
-    """The newest version's upload, for one of the operations on it."""
+    """The newest version's upload, for one of its owner's operations on it."""
     require(identity, operation, "Binary")
     version, uploads = binary.read(identity, binary_id)
+    require_owner(identity, "Binary", version.owner)
     upload = _of(version, uploads)
     if upload is None:
         raise FhirError(404, "not-found", "This Binary has no upload.")

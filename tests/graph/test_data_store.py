@@ -13,7 +13,7 @@ from components._search_domain import zone_count
 from components.data_store import DataStore, DataStoreArgs
 from functions.api import guards, idempotency
 from functions.indexer import quarantine
-from functions.shared import changes
+from functions.shared import changes, grants
 from functions.shared.items import Version, item_of
 from tests.graph.strict import Graph, Registration, evaluate
 
@@ -247,6 +247,7 @@ def test_the_api_appends_and_reads(graph: Graph) -> None:
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("GetItem", "BatchGetItem", "Query")),
         ("dynamodb:Query", f"data-versions/arn/index/{changes.INDEX}"),
         *((f"dynamodb:{act}Item", "data-control/arn") for act in ("Get", "Put", "Update")),
+        *((f"dynamodb:{act}", "data-control/arn") for act in ("BatchGetItem", "Query")),
         *((f"s3:{act}Object", "data-overflow/arn/*") for act in ("Get", "Put", "Delete")),
         ("s3:ListBucket", "data-overflow/arn"),
         ("es:ESHttpPost", "data-search/arn/*/_search"),
@@ -263,6 +264,8 @@ def test_the_api_guards_its_writes_and_touches_no_other_record(
         "ForAllValues:StringLike": {
             "dynamodb:LeadingKeys": [
                 changes.REGISTER,
+                f"{grants.STATES}*",
+                f"{grants.PREFIX}*",
                 f"{guards.PREFIX}*",
                 f"{idempotency.PREFIX}*",
             ]

@@ -201,7 +201,7 @@ def test_functions_reach_what_they_need_and_no_more(graph: Graph) -> None:
     records = {f"dynamodb:{verb}Item" for verb in ("Delete", "Get", "Put", "Update")}
     assert allowed(graph, "completion", "dynamodb") == {CONTROL: records}
     assert allowed(graph, "api", "dynamodb") == {
-        CONTROL: {*records, "dynamodb:Query"},
+        CONTROL: {*records, "dynamodb:BatchGetItem", "dynamodb:Query"},
         TABLE: {f"dynamodb:{name}" for name in ("ConditionCheckItem", "GetItem", "PutItem")}
         | {"dynamodb:Query"},
     }

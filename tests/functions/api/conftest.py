@@ -82,7 +82,7 @@ def client(tables: Any, pool: Issuer) -> Callable[..., Client]:
     """Makes users: `client()` is a practitioner, `client("admin", subject="a")` somebody else."""
 
     def sign_in(*groups: str, subject: str = "subject-1") -> Client:
-        claims = {"cognito:groups": list(groups or ("practitioner",))}
+        claims = {"cognito:groups": list(groups or ("practitioner",)), "cognito:username": subject}
         return Client(pool.token(sub=subject, **claims))
 
     return sign_in

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.uploads.state import object_key, parse_key
-from tests.functions.uploads.conftest import VERSIONS, User
+from tests.functions.uploads.conftest import VERSIONS, User, binary
 
 
 @pytest.fixture
@@ -64,3 +64,28 @@ def test_keys_are_read_as_they_are_made() -> None:
     assert parse_key(object_key("d", "b", 1)) == ("b", 1)
     for key in ("unassigned/b/0", "unassigned/../1", "datasets/../b/1", "other/b/1", "b/1", ""):
         assert parse_key(key) is None
+
+
+def test_who_a_dataset_is_shared_with_gets_no_bytes_from_outside_of_it(
+    owner: User, user: Callable[..., User], complete: Callable[..., None], dataset: str
+) -> None:
+    from functions.shared import clients, grants
+
+    reader = user("practitioner")
+    grant = grants.Grant(f"user#{reader.subject}", dataset, "c", True, 0, 2**53)
+    clients.dynamodb().put_item(**grants.put(grant)["Put"])
+    made = owner.new(b"secret").body
+    complete(owner.put(made, b"secret").event)
+    path = f"/Binary/{made['id']}"
+    assert reader.call("GET", path).status == 403
+    inside = {"securityContext": {"reference": f"DocumentReference/{dataset}"}}
+    body = binary(b"shared", id=made["id"], **inside)
+    changed = owner.call("PUT", path, body)
+    assert changed.status == 200
+    assert "presignedGetUrl" in owner.read(made["id"]), "the older bytes are still the owner's"
+    assert "presignedGetUrl" not in reader.read(made["id"])
+    assert reader.call("GET", f"{path}/_history/1").status == 403
+    complete(owner.put(changed.body, b"shared").event)
+    assert reader.read(made["id"])["availableVersion"] == "2"
+    for operation in ("$upload-parts", "$complete", "$abort"):
+        assert reader.call("POST", f"{path}/{operation}", {}).status == 403

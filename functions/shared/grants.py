@@ -1,0 +1,205 @@
+"""Grants: which datasets of others a user may see at this moment.
+
+Items of the control table, written by a Consent in the transaction that writes its version:
+
+    grant#user#{user name}     {dataset}#{consent}    is_active; start, until: microseconds
+    grant#group#{group}        the same
+    grant#challenge#{number}   the same
+    grant#subject#{subject}    the same, of somebody who asked: never active
+    dataset#{id}               state                  is_withdrawn
+
+The index and the table of versions know owners and datasets, no grants: those are resolved for each
+request, so that they begin and end without a new version of anything. `expires` removes an item
+long after its grant ended; until then its holder can read the Consent and the reason in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from functions.shared import access
+from functions.shared.access import PRIVATE_TYPES
+from functions.shared.clients import dynamodb
+from functions.shared.identity import Identity
+from functions.shared.items import Version
+from functions.shared.store import Action
+
+CHALLENGE_GROUP = "challenge-"
+"""A user group of this name, with a challenge's number behind it, acts for that challenge."""
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""How long a grant's item outlives it."""
+
+PREFIX = "grant#"
+STATES = "dataset#"
+"""Beginnings of the partitions."""
+
+_BATCH = 100  # keys of a BatchGetItem: AWS's limit
+_PARALLEL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a Consent gives to one grantee: `user#{name}`, `group#{name}`, `challenge#{number}`.
+
+    It holds from `start` to `until`, microseconds since 1970, both included.
+    """
+
+    grantee: str
+    dataset: str
+    consent: str
+    is_active: bool
+    start: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one user may see of the private types, at the time of a request."""
+
+    subject: str
+    is_unlimited: bool = False
+    datasets: frozenset[str] = frozenset()
+    """Ids of others' datasets."""
+    consents: frozenset[str] = frozenset()
+    """Ids of others' Consents: those that name the user, and those by which the user asked."""
+
+    def shows(self, pk: str, owner: str, dataset: str) -> bool:
+        """Whether the user may see a version of that key, owner and dataset."""
+        kind, _, resource_id = pk.partition("/")
+        if kind not in PRIVATE_TYPES or self.is_unlimited or (owner and owner == self.subject):
+            return True
+        match kind:
+            case "DocumentReference":
+                return resource_id in self.datasets
+            case "Consent":
+                return resource_id in self.consents
+        return bool(dataset) and dataset in self.datasets
+
+
+def grantees(identity: Identity) -> frozenset[str]:
+    """The names by which grants mean a user."""
+    challenges = {
+        f"challenge#{group.removeprefix(CHALLENGE_GROUP)}"
+        for group in identity.groups
+        if group.startswith(CHALLENGE_GROUP)
+    }
+    groups = {f"group#{group}" for group in identity.groups}
+    return frozenset({f"user#{identity.username}"} | groups | challenges)
+
+
+def own(identity: Identity) -> Reach:
+    """A reach without what others granted: what a user may change."""
+    return Reach(identity.subject, access.sees_all_owners(identity))
+
+
+def reach(identity: Identity) -> Reach:
+    """What a user may see now; the filter of searches, histories and exports. Reads the table."""
+    if access.sees_all_owners(identity):
+        return own(identity)
+    names = [*sorted(grantees(identity)), f"subject#{identity.subject}"]
+    with ThreadPoolExecutor(min(_PARALLEL, len(names))) as pool:
+        found = [grant for grants in pool.map(_given, names) for grant in grants]
+    now = _microseconds()
+    current = {g.dataset for g in found if g.is_active and g.start <= now <= g.until}
+    return Reach(
+        identity.subject,
+        datasets=frozenset(current - _withdrawn(current)),
+        consents=frozenset(grant.consent for grant in found),
+    )
+
+
+def require_sight(identity: Identity, version: Version) -> None:
+    """403 on a private resource of somebody else that isn't shared with the user now."""
+    kind = version.pk.partition("/")[0]
+    if access.owns(identity, kind, version.owner):  # most reads: nothing has to be looked up
+        return
+    if not reach(identity).shows(version.pk, version.owner, version.dataset):
+        access.require_owner(identity, kind, version.owner)
+
+
+def put(grant: Grant) -> Action:
+    """The action that makes a grant, or says what has become of it."""
+    return {
+        "Put": {
+            "TableName": os.environ["CONTROL_TABLE_NAME"],
+            "Item": {
+                "pk": {"S": f"{PREFIX}{grant.grantee}"},
+                "sk": {"S": f"{grant.dataset}#{grant.consent}"},
+                "is_active": {"BOOL": grant.is_active},
+                "start": {"N": str(grant.start)},
+                "until": {"N": str(grant.until)},
+                "expires": {"N": str(grant.until // 1_000_000 + KEPT_SECONDS)},
+            },
+        }
+    }
+
+
+def put_state(dataset: str, *, is_withdrawn: bool) -> Action:
+    """The action that says whether grants on a dataset count at all."""
+    return {
+        "Put": {
+            "TableName": os.environ["CONTROL_TABLE_NAME"],
+            "Item": {**_state_key(dataset), "is_withdrawn": {"BOOL": is_withdrawn}},
+        }
+    }
+
+
+def _given(grantee: str) -> list[Grant]:
+    """All grants to one name, consistently read: one that was revoked a moment ago is."""
+    pages = (
+        dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=os.environ["CONTROL_TABLE_NAME"],
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"{PREFIX}{grantee}"}},
+            ConsistentRead=True,
+        )
+    )
+    return [_grant(grantee, item) for page in pages for item in page["Items"]]
+
+
+def _grant(grantee: str, item: dict[str, Any]) -> Grant:
+    dataset, _, consent = item["sk"]["S"].partition("#")
+    return Grant(
+        grantee,
+        dataset,
+        consent,
+        item["is_active"]["BOOL"],
+        int(item["start"]["N"]),
+        int(item["until"]["N"]),
+    )
+
+
+def _withdrawn(datasets: Iterable[str]) -> frozenset[str]:
+    wanted = sorted(datasets)
+    return frozenset(
+        item["pk"]["S"].removeprefix(STATES)
+        for start in range(0, len(wanted), _BATCH)
+        for item in _states(wanted[start : start + _BATCH])
+        if item["is_withdrawn"]["BOOL"]
+    )
+
+
+def _states(datasets: list[str]) -> Iterator[dict[str, Any]]:
+    table = os.environ["CONTROL_TABLE_NAME"]
+    keys = [_state_key(dataset) for dataset in datasets]
+    request: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
+    while request:
+        answer = dynamodb().batch_get_item(RequestItems=request)
+        yield from answer["Responses"].get(table, ())
+        request = answer.get("UnprocessedKeys") or {}
+
+
+def _state_key(dataset: str) -> dict[str, Any]:
+    return {"pk": {"S": f"{STATES}{dataset}"}, "sk": {"S": "state"}}
+
+
+def _microseconds() -> int:
+    return int(datetime.now(UTC).timestamp() * 1_000_000)
