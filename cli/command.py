@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
@@ -32,7 +32,7 @@ from rich.table import Table
 
 from . import datasets as catalogue
 from . import download as downloads
-from . import sign_in, stack
+from . import sharing, sign_in, stack
 from .api import Api
 from .errors import CommandError
 from .files import files_below
@@ -59,6 +59,14 @@ StackFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Workers = Annotated[int, typer.Option(min=1, max=32, help="Transfers side by side.")]
+User = Annotated[str | None, typer.Option(help="User name.")]
+Group = Annotated[str | None, typer.Option(help="User group.")]
+Challenge = Annotated[str | None, typer.Option(help="Number of a challenge.")]
+Until = Annotated[str, typer.Option(help="Last day or instant of it, such as 2026-06-30.")]
+Purpose = Annotated[str, typer.Option(help="What for: a code of FHIR's PurposeOfUse.")]
+Since = Annotated[str | None, typer.Option("--from", help="First day or instant. Default: now.")]
+Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
+ShareId = Annotated[str, typer.Argument(help="Id of the share or request.")]
 DatasetName = Annotated[str, typer.Argument(help="Name or id of the dataset.")]
 
 
@@ -157,6 +165,83 @@ def verify(
 
 
 @app.command()
+def share(
+    dataset: DatasetName,
+    until: Until,
+    user: User = None,
+    group: Group = None,
+    challenge: Challenge = None,
+    since: Since = None,
+    purpose: Purpose = "HRESCH",
+    reason: Reason = "",
+    file: StackFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a user, a group or a challenge read a dataset of yours."""
+    whom, api = sharing.grantee(user, group, challenge), _api(stack.load(file))
+    found = catalogue.require(api, dataset).id
+    made = sharing.write(api, found, whom, (since, until), purpose, status="active", reason=reason)
+    _listed([made], as_json)
+
+
+@app.command()
+def ask(
+    dataset: Annotated[str, typer.Argument(help="Id of the dataset, as its owner told you.")],
+    until: Until,
+    reason: Reason,
+    user: User = None,
+    group: Group = None,
+    challenge: Challenge = None,
+    since: Since = None,
+    purpose: Purpose = "HRESCH",
+    file: StackFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the owner of a dataset to share it with you, your group or your challenge."""
+    whom, period = sharing.grantee(user, group, challenge), (since, until)
+    api = _api(stack.load(file))
+    made = sharing.write(api, dataset, whom, period, purpose, status="proposed", reason=reason)
+    _listed([made], as_json)
+
+
+@app.command()
+def shares(dataset: DatasetName, file: StackFile = None, as_json: AsJson = False) -> None:
+    """List whom a dataset is or was shared with."""
+    api = _api(stack.load(file))
+    _listed(sharing.of_dataset(api, catalogue.require(api, dataset).id), as_json)
+
+
+@app.command()
+def requests(file: StackFile = None, as_json: AsJson = False) -> None:
+    """List what nobody has answered yet: what you are asked for, and what you asked for."""
+    _listed(sharing.requests(_api(stack.load(file))), as_json)
+
+
+@app.command()
+def approve(
+    request: ShareId, reason: Reason = "", file: StackFile = None, as_json: AsJson = False
+) -> None:
+    """Share what you are asked for, as it was asked for."""
+    _listed([sharing.decide(_api(stack.load(file)), request, "active", reason)], as_json)
+
+
+@app.command()
+def decline(
+    request: ShareId, reason: Reason, file: StackFile = None, as_json: AsJson = False
+) -> None:
+    """Refuse what you are asked for, and say why."""
+    _listed([sharing.decide(_api(stack.load(file)), request, "rejected", reason)], as_json)
+
+
+@app.command()
+def revoke(
+    share: ShareId, reason: Reason = "", file: StackFile = None, as_json: AsJson = False
+) -> None:
+    """End a share at once."""
+    _listed([sharing.decide(_api(stack.load(file)), share, "inactive", reason)], as_json)
+
+
+@app.command()
 def search(
     resource_type: Annotated[str, typer.Argument(help="FHIR type, such as Patient.")],
     terms: Annotated[
@@ -236,6 +321,18 @@ def _reported(report: Report, done: str, about: dict[str, Any], as_json: bool) -
             notes.print(f"[red]{escape(name)}[/]: {escape(reason)}", soft_wrap=True)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _listed(found: Iterable[sharing.Share], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], ensure_ascii=False))
+        return
+    table = Table("id", "dataset", "status", "who", "from", "until", "for", "reason")
+    for each in found:
+        who, purposes = ", ".join(each.grantees), ", ".join(each.purposes)
+        row = (each.id, each.dataset, each.status, who, each.start, each.end, purposes, each.reason)
+        table.add_row(*map(escape, row))
+    Console().print(table)
 
 
 def _api(known: stack.Stack, workers: int = 4) -> Api:

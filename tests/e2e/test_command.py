@@ -11,6 +11,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class Command:
             "HTTP_PROXY": proxy.url,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         }
+
+    def beside(self, home: Path) -> Command:
+        """The same, signed in as nobody yet."""
+        other = copy(self)
+        other.environment = self.environment | {"AI4H_HOME": str(home)}
+        return other
 
     def start(self, *words: object, text: str | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -172,3 +179,33 @@ def test_what_cannot_be_done_is_said(
     assert "no dataset" in command.run("verify", stranger, code=1)
     command.run("logout")
     assert "ai4h login" in command.run("datasets", code=3)
+
+
+def test_a_dataset_is_shared_asked_for_and_taken_back(
+    command: Command, stack: dict[str, Any], tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    name, reader = f"Shared {uuid.uuid4()}", command.beside(tmp_path / "reader")
+    user = stack["users"]["practitioner"]
+    login = ("login", "--username", user["username"], "--password-stdin")
+    reader.run(*login, text=f"{user['password']}\n")
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "a.csv").write_text("1,2\n")
+    sent = command.run("upload", tmp_path / "small", "--dataset", name, "--json")
+    dataset, until = sent["dataset"], ("--until", "2999-12-31")
+
+    why = ("--reason", "To compare two models.")
+    myself = ("--user", user["username"])
+    [asked] = reader.run("ask", dataset, *until, *why, *myself, "--json")
+    eventually(lambda: asked in command.run("requests", "--json"))
+    assert "403" in reader.run("approve", asked["id"], code=4)
+    [declined] = command.run("decline", asked["id"], "--reason", "Which ones?", "--json")
+    assert (declined["status"], declined["reason"]) == ("rejected", "Which ones?")
+    [approved] = command.run("approve", asked["id"], "--json")
+    fetched = reader.run("download", dataset, tmp_path / "back", "--json")
+    assert fetched["fetched"] == ["a.csv"]
+    [revoked] = command.run("revoke", approved["id"], "--json")
+    assert revoked["status"] == "inactive"
+    assert "no dataset" in reader.run("verify", dataset, code=1)
+    [again] = command.run("share", dataset, *until, *myself, "--json")
+    assert again["grantees"] == [f"user {user['username']}"]
+    eventually(lambda: len(command.run("shares", dataset, "--json")) == 2)
