@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.functions.api.conftest import Client, Reply
+from tests.functions.api.conftest import EMPTY, Client, Reply
+from tests.scripted_engine import ScriptedEngine
 
 Sign = Callable[..., Client]
 
@@ -210,3 +211,19 @@ def test_dataset_and_grantee_of_a_consent_stay(owner: Client, reader: Client, da
     for other in (consent(owner.make(DATASET)["id"]), consent(dataset, ("Group", "auditor"))):
         assert change(owner, made, provision=other["provision"]).status == 422
     assert sees(reader, dataset)
+
+
+def test_what_is_shared_is_found_and_is_nothing_that_a_write_by_criteria_means(
+    client: Sign, owner: Client, dataset: str, engine: Callable[..., ScriptedEngine]
+) -> None:
+    finder = client("practitioner", subject="finder")
+    made = share(owner, dataset, actor=("Practitioner", "finder"))
+    own = {"term": {"owner": "finder"}}
+    scripted = engine(EMPTY, EMPTY)
+    assert finder.get("/DocumentReference").status == 200
+    assert finder.call("DELETE", "/DocumentReference?description=x").status == 204
+    [searched, meant] = [asked.body["query"]["bool"]["filter"] for asked in scripted.asked]
+    files = {"bool": {"filter": [{"term": {"type": "Binary"}}, {"terms": {"dataset": [dataset]}}]}}
+    keys = {"terms": {"pk": [f"Consent/{made['id']}", f"DocumentReference/{dataset}"]}}
+    assert sorted(searched[-1]["bool"]["should"], key=str) == sorted([own, files, keys], key=str)
+    assert meant[-1] == own
