@@ -124,12 +124,13 @@ def test_every_bucket_is_closed(graph: Graph, kind: str) -> None:
 
 def test_portal_files_have_their_content_type(graph: Graph) -> None:
     files = {r.inputs["key"]: r for r in graph.all("aws:s3/bucketObjectv2:BucketObjectv2")}
-    assert set(files) == {p.name for p in PORTAL.iterdir()}
+    sent = [path for path in PORTAL.rglob("*") if path.is_file()]
+    assert set(files) == {path.relative_to(PORTAL).as_posix() for path in sent}
     assert files["index.html"].inputs["contentType"] == "text/html"
     assert files["style.css"].inputs["contentType"] == "text/css"
-    page = (PORTAL / "index.html").read_text()
-    assert "<style" not in page, "the content security policy refuses inline styles"
-    assert "onclick" not in page
+    for page in (path.read_text() for path in sent if path.suffix == ".html"):
+        assert "<style" not in page, "the content security policy refuses inline styles"
+        assert "onclick" not in page
 
 
 def test_portal_of_another_project(tmp_path: Path) -> None:
