@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
@@ -32,11 +32,11 @@ from rich.table import Table
 
 from . import datasets as catalogue
 from . import download as downloads
-from . import sharing, sign_in, stack
-from .api import Api
+from . import sharing_commands, sign_in, stack
 from .errors import CommandError
 from .files import files_below
 from .journal import journal_of
+from .options import AsJson, DatasetName, StackFile, api_of, notes
 from .upload import Report, Upload
 
 app = typer.Typer(
@@ -46,28 +46,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-notes = Console(stderr=True)
-"""Progress and messages; results go to standard output."""
-
-StackFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--stack",
-        envvar="AI4H_STACK",
-        help="JSON of the stack's outputs. Default: the stack last signed in to.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Workers = Annotated[int, typer.Option(min=1, max=32, help="Transfers side by side.")]
-User = Annotated[str | None, typer.Option(help="User name.")]
-Group = Annotated[str | None, typer.Option(help="User group.")]
-Challenge = Annotated[str | None, typer.Option(help="Number of a challenge.")]
-Until = Annotated[str, typer.Option(help="Last day or instant of it, such as 2026-06-30.")]
-Purpose = Annotated[str, typer.Option(help="What for: a code of FHIR's PurposeOfUse.")]
-Since = Annotated[str | None, typer.Option("--from", help="First day or instant. Default: now.")]
-Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
-ShareId = Annotated[str, typer.Argument(help="Id of the share or request.")]
-DatasetName = Annotated[str, typer.Argument(help="Name or id of the dataset.")]
 
 
 @app.command()
@@ -103,7 +82,7 @@ def upload(
 ) -> None:
     """Send a folder into a dataset. Run it again after any interruption: it goes on."""
     known = stack.load(file)
-    api = _api(known, workers)
+    api = api_of(known, workers)
     files = files_below(folder)
     journal = journal_of(known.api_url, folder, dataset)
     target = catalogue.find(api, journal.dataset or dataset)
@@ -122,7 +101,7 @@ def list_datasets(file: StackFile = None, as_json: AsJson = False) -> None:
     """List your datasets, newest first."""
     found = [
         {"id": each.id, "name": each.name, "updated": each.resource["meta"]["lastUpdated"]}
-        for each in catalogue.every(_api(stack.load(file)))
+        for each in catalogue.every(api_of(stack.load(file)))
     ]
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
@@ -142,7 +121,7 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a dataset. Each file is verified; run it again after any interruption."""
-    api = _api(stack.load(file), workers)
+    api = api_of(stack.load(file), workers)
     found = catalogue.require(api, dataset)
     with _bar("Fetching", found.size, shown=not as_json) as watch:
         report = downloads.fetch(api, found, folder, watch, workers)
@@ -158,87 +137,38 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check what the platform keeps, and a folder if you name one, against the manifest."""
-    api = _api(stack.load(file), workers)
+    api = api_of(stack.load(file), workers)
     found = catalogue.require(api, dataset)
     report = downloads.verify(api, found, folder, workers)
     _reported(report, "verified", {"dataset": found.id}, as_json)
 
 
 @app.command()
-def share(
+def withdraw(dataset: DatasetName, file: StackFile = None) -> None:
+    """Keep a dataset to yourself again, whatever was shared, until you restore it."""
+    api = api_of(stack.load(file))
+    catalogue.set_status(api, catalogue.require(api, dataset), "superseded")
+
+
+@app.command()
+def restore(dataset: DatasetName, file: StackFile = None) -> None:
+    """Take a withdrawal back: what is shared and hasn't ended counts again."""
+    api = api_of(stack.load(file))
+    catalogue.set_status(api, catalogue.require(api, dataset), "current")
+
+
+@app.command()
+def delete(
     dataset: DatasetName,
-    until: Until,
-    user: User = None,
-    group: Group = None,
-    challenge: Challenge = None,
-    since: Since = None,
-    purpose: Purpose = "HRESCH",
-    reason: Reason = "",
     file: StackFile = None,
-    as_json: AsJson = False,
+    sure: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Let a user, a group or a challenge read a dataset of yours."""
-    whom, api = sharing.grantee(user, group, challenge), _api(stack.load(file))
-    found = catalogue.require(api, dataset).id
-    made = sharing.write(api, found, whom, (since, until), purpose, status="active", reason=reason)
-    _listed([made], as_json)
-
-
-@app.command()
-def ask(
-    dataset: Annotated[str, typer.Argument(help="Id of the dataset, as its owner told you.")],
-    until: Until,
-    reason: Reason,
-    user: User = None,
-    group: Group = None,
-    challenge: Challenge = None,
-    since: Since = None,
-    purpose: Purpose = "HRESCH",
-    file: StackFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Ask the owner of a dataset to share it with you, your group or your challenge."""
-    whom, period = sharing.grantee(user, group, challenge), (since, until)
-    api = _api(stack.load(file))
-    made = sharing.write(api, dataset, whom, period, purpose, status="proposed", reason=reason)
-    _listed([made], as_json)
-
-
-@app.command()
-def shares(dataset: DatasetName, file: StackFile = None, as_json: AsJson = False) -> None:
-    """List whom a dataset is or was shared with."""
-    api = _api(stack.load(file))
-    _listed(sharing.of_dataset(api, catalogue.require(api, dataset).id), as_json)
-
-
-@app.command()
-def requests(file: StackFile = None, as_json: AsJson = False) -> None:
-    """List what nobody has answered yet: what you are asked for, and what you asked for."""
-    _listed(sharing.requests(_api(stack.load(file))), as_json)
-
-
-@app.command()
-def approve(
-    request: ShareId, reason: Reason = "", file: StackFile = None, as_json: AsJson = False
-) -> None:
-    """Share what you are asked for, as it was asked for."""
-    _listed([sharing.decide(_api(stack.load(file)), request, "active", reason)], as_json)
-
-
-@app.command()
-def decline(
-    request: ShareId, reason: Reason, file: StackFile = None, as_json: AsJson = False
-) -> None:
-    """Refuse what you are asked for, and say why."""
-    _listed([sharing.decide(_api(stack.load(file)), request, "rejected", reason)], as_json)
-
-
-@app.command()
-def revoke(
-    share: ShareId, reason: Reason = "", file: StackFile = None, as_json: AsJson = False
-) -> None:
-    """End a share at once."""
-    _listed([sharing.decide(_api(stack.load(file)), share, "inactive", reason)], as_json)
+    """Delete a dataset with the bytes of all its files, for good."""
+    api = api_of(stack.load(file))
+    found = catalogue.require(api, dataset)
+    if not sure:
+        typer.confirm(f"Delete {found.name!r} with {len(found.entries)} files?", abort=True)
+    catalogue.delete(api, found)
 
 
 @app.command()
@@ -253,7 +183,7 @@ def search(
 ) -> None:
     """Search the platform's FHIR resources."""
     pairs = [_pair(term) for term in terms or []]
-    api = _api(stack.load(file))
+    api = api_of(stack.load(file))
     found = list(islice(catalogue.search(api, resource_type, pairs), limit))
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
@@ -263,6 +193,9 @@ def search(
         meta = resource["meta"]
         table.add_row(resource["id"], meta["versionId"], meta["lastUpdated"])
     Console().print(table)
+
+
+sharing_commands.register(app)
 
 
 def main() -> None:
@@ -321,22 +254,6 @@ def _reported(report: Report, done: str, about: dict[str, Any], as_json: bool) -
             notes.print(f"[red]{escape(name)}[/]: {escape(reason)}", soft_wrap=True)
     if report.failed:
         raise typer.Exit(1)
-
-
-def _listed(found: Iterable[sharing.Share], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([asdict(each) for each in found], ensure_ascii=False))
-        return
-    table = Table("id", "dataset", "status", "who", "from", "until", "for", "reason")
-    for each in found:
-        who, purposes = ", ".join(each.grantees), ", ".join(each.purposes)
-        row = (each.id, each.dataset, each.status, who, each.start, each.end, purposes, each.reason)
-        table.add_row(*map(escape, row))
-    Console().print(table)
-
-
-def _api(known: stack.Stack, workers: int = 4) -> Api:
-    return Api(known, sign_in.Session(known).token, workers)
 
 
 def _asked(what: str) -> str:

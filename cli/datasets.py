@@ -131,6 +131,31 @@ def attach(api: Api, dataset: Dataset, manifest: str) -> None:
     )
 
 
+def set_status(api: Api, dataset: Dataset, status: str) -> None:
+    """Writes a dataset's status: what is shared of one counts only while it is `current`."""
+    version = dataset.resource["meta"]["versionId"]
+    dataset.resource = api.call(
+        "PUT",
+        f"/DocumentReference/{dataset.id}",
+        dataset.resource | {"status": status},
+        {"If-Match": f'W/"{version}"'},
+    )
+
+
+def delete(api: Api, dataset: Dataset) -> None:
+    """Removes a dataset and all its bytes; one that was interrupted can be run again.
+
+    Nobody else reads from the first step on. The manifest goes last: it tells what there is.
+    """
+    if dataset.resource["status"] == "current":
+        set_status(api, dataset, "superseded")
+    for binary in sorted({entry.binary for entry in dataset.entries.values()}):
+        api.call("DELETE", f"/Binary/{binary}")
+    api.call("DELETE", f"/DocumentReference/{dataset.id}")
+    if dataset.manifest:
+        api.call("DELETE", f"/Binary/{dataset.manifest}")
+
+
 def manifest_of(dataset: Dataset) -> bytes:
     """The manifest: every file with its size and SHA-256 (base64), by path."""
     files = [asdict(dataset.entries[path]) for path in sorted(dataset.entries)]

@@ -203,9 +203,15 @@ def test_a_dataset_is_shared_asked_for_and_taken_back(
     [approved] = command.run("approve", asked["id"], "--json")
     fetched = reader.run("download", dataset, tmp_path / "back", "--json")
     assert fetched["fetched"] == ["a.csv"]
+    command.run("withdraw", dataset)
+    assert "no dataset" in reader.run("verify", dataset, code=1)
+    command.run("restore", dataset)
+    assert reader.run("verify", dataset, "--json")["verified"] == ["a.csv"]
     [revoked] = command.run("revoke", approved["id"], "--json")
     assert revoked["status"] == "inactive"
     assert "no dataset" in reader.run("verify", dataset, code=1)
     [again] = command.run("share", dataset, *until, *myself, "--json")
     assert again["grantees"] == [f"user {user['username']}"]
     eventually(lambda: len(command.run("shares", dataset, "--json")) == 2)
+    command.run("delete", dataset, "--yes")
+    assert "no dataset" in command.run("verify", dataset, code=1)
