@@ -77,7 +77,7 @@ def _resource(name: str) -> dict[str, Any]:
         "interaction": [{"code": c} for c in _codes(of_type=True) if c not in missing],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": updates_create() and conditional,
+        "updateCreate": updates_create(name),
         "conditionalCreate": conditional,
         "conditionalRead": "full-support" if conditional else "not-supported",
         "conditionalUpdate": conditional,

@@ -65,7 +65,7 @@ def dataset_in(consent: Mapping[str, Any], base_url: str) -> str:
 
 def terms(consent: Mapping[str, Any], dataset: str) -> Terms:
     """What a valid Consent that names the dataset says. 422, with the place, for what can't be."""
-    status, provision = consent["status"], consent["provision"]
+    status, provision = consent.get("status", ""), consent["provision"]
     if status not in STATUSES:
         raise FhirError(
             422,

@@ -44,7 +44,7 @@ def decided(
         return _consent(request, identity, last, version)
     if last is None:
         return Decided(version, [])
-    is_withdrawn = version.deleted or parse(version.body)["status"] != "current"
+    is_withdrawn = version.deleted or parse(version.body).get("status") != "current"
     dataset = version.pk.partition("/")[2]
     return Decided(version, [grants.put_state(dataset, is_withdrawn=is_withdrawn)])
 

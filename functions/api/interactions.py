@@ -189,14 +189,17 @@ class _Gone(Exception):
         self.last = last
 
 
-def updates_create() -> bool:
-    """Whether a PUT to an unknown id makes the resource, by the stack's configuration."""
-    return os.environ.get("UPDATE_CREATE") == "true"
+def updates_create(resource_type: str) -> bool:
+    """Whether a PUT to an unknown id makes the resource, by the stack's configuration.
+
+    Never one of a private type: nobody can guess the ids that the server gives.
+    """
+    return os.environ.get("UPDATE_CREATE") == "true" and resource_type not in PRIVATE_TYPES
 
 
 def require_update_create(resource_type: str) -> None:
-    """405 unless ids may be the clients': never those of private types, which nobody can guess."""
-    if not updates_create() or resource_type in PRIVATE_TYPES:
+    """405 unless ids of the type may be the clients'."""
+    if not updates_create(resource_type):
         raise FhirError(
             405,
             "not-supported",

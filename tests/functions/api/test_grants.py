@@ -206,6 +206,17 @@ def test_what_would_not_be_enforced_is_refused(
     assert "Consent.provision" in reply.body["issue"][0]["expression"][0]
 
 
+def test_an_unknown_status_shares_nothing(owner: Client, dataset: str) -> None:
+    unknown = {"extension": [{"url": "urn:x", "valueString": "unknown"}]}
+    for members in ({"status": "draft"}, {"_status": unknown}):
+        body = {k: v for k, v in consent(dataset).items() if k != "status"} | members
+        assert owner.call("POST", "/Consent", body).status in (400, 422)
+    document = {k: v for k, v in DATASET.items() if k != "status"} | {"_status": unknown}
+    made = owner.make(DATASET)
+    path = f"/DocumentReference/{made['id']}"
+    assert owner.call("PUT", path, document | {"id": made["id"]}).status in (200, 400, 422)
+
+
 def test_dataset_and_grantee_of_a_consent_stay(owner: Client, reader: Client, dataset: str) -> None:
     made = share(owner, dataset)
     for other in (consent(owner.make(DATASET)["id"]), consent(dataset, ("Group", "auditor"))):
