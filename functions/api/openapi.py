@@ -240,7 +240,7 @@ _RESPONSES = {
 def _search_parameters(names: Iterable[str]) -> dict[str, Schema]:
     return {
         f"{name}.{code}": parts.search_parameter(parameter)
-        for name in {*names, "Binary"}
+        for name in sorted({*names, "Binary"})
         for code, parameter in for_type(name).items()
     }
 
@@ -248,14 +248,8 @@ def _search_parameters(names: Iterable[str]) -> dict[str, Schema]:
 def _schemas(names: Iterable[str]) -> dict[str, Schema]:
     """Those of the types, of what every API has besides, and of Binary with its own members."""
     found: dict[str, Schema] = {}
-    for name in {
-        *names,
-        "Binary",
-        "Bundle",
-        "CapabilityStatement",
-        "OperationOutcome",
-        "Parameters",
-    }:
+    always = ("Binary", "Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
+    for name in sorted({*names, *always}):
         found |= {_named(key): _rewritten(schema) for key, schema in definitions_of(name).items()}
     binary = found["Binary"]
     for name, members in (("BinaryRequest", parts.DECLARED), ("BinaryAnswer", parts.TOLD)):
