@@ -7,6 +7,7 @@ import pytest
 from functions.search import view
 from functions.search.chains import MAX_LINKED, MAX_STEPS, Chains
 from functions.search.view import View
+from functions.shared import grants
 from functions.shared.errors import FhirError
 from functions.shared.http import Request
 from functions.shared.identity import Identity
@@ -29,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
 def chains(*groups: str) -> Chains:
     request = Request("GET", "/", (), {}, b"", BASE, "r")
     identity = Identity("me", "me", frozenset(groups or ("practitioner",)))
-    return Chains(View(identity, request), BASE)
+    return Chains(View(identity, request, grants.own(identity)), BASE)
 
 
 def found(*keys: str, total: int | None = None) -> Answer:
