@@ -2,8 +2,8 @@
 
     python -m tools.go_programs actionlint [arguments …]
 
-As a command it becomes the program. Each folder of tools/go is a module of its own, because
-programs need different versions of the same libraries.
+As a command it becomes the program. Each folder of tools/go is a module of its own; what
+belongs to a Kubernetes cluster shares one, hence Kubernetes' libraries, which are compiled once.
 """
 
 import hashlib
@@ -22,8 +22,10 @@ PULUMI = "github.com/pulumi/pulumi"
 KUBERNETES = "k8s.io/component-base/version"
 
 
-# Built to be tested against, not to serve: without optimisation a third less time to build.
-QUICK = "-gcflags=all=-N -l"
+# Built to test with, not to serve: without optimisation a third less time to build, all alike so
+# that they share what is compiled; without symbols, which take half of the time to link.
+QUICK = ("-buildvcs=false", "-trimpath", "-gcflags=all=-N -l")
+LINKING = "-s -w"
 
 
 @dataclass(frozen=True)
@@ -32,21 +34,19 @@ class Program:
 
     module: str
     package: str
-    flags: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     """Values of the program's string variables, `path.name=value`."""
 
 
 PROGRAMS = {
     "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
-    "etcd": Program("etcd", "go.etcd.io/etcd/server/v3", (QUICK,)),
+    "etcd": Program("cluster", "go.etcd.io/etcd/server/v3"),
     "generate_sdk": Program("pulumi", "./generate_sdk"),
-    "helm": Program("helm", "helm.sh/helm/v3/cmd/helm"),
-    "karpenter": Program("karpenter", "github.com/aws/karpenter-provider-aws/kwok", (QUICK,)),
+    "helm": Program("cluster", "helm.sh/helm/v3/cmd/helm"),
+    "karpenter": Program("cluster", "github.com/aws/karpenter-provider-aws/kwok"),
     "kube-apiserver": Program(
-        "kubernetes",
+        "cluster",
         "k8s.io/kubernetes/cmd/kube-apiserver",
-        (QUICK,),
         # What it answers at /version, by which Helm tells whether a chart may be installed.
         (
             f"{KUBERNETES}.gitVersion=v1.36.3",
@@ -54,16 +54,14 @@ PROGRAMS = {
             f"{KUBERNETES}.gitMinor=36",
         ),
     ),
-    "kube-controller-manager": Program(
-        "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", (QUICK,)
-    ),
-    "kube-scheduler": Program("kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", (QUICK,)),
+    "kube-controller-manager": Program("cluster", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    "kube-scheduler": Program("cluster", "k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubeconform": Program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
-    "kwok": Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", (QUICK,)),
+    "kwok": Program("cluster", "sigs.k8s.io/kwok/cmd/kwok"),
     "pulumi": Program(
         "pulumi",
         f"{PULUMI}/pkg/v3/cmd/pulumi",
-        variables=(f"{PULUMI}/sdk/v3/go/common/version.Version=3.258.0",),
+        (f"{PULUMI}/sdk/v3/go/common/version.Version=3.258.0",),
     ),
 }
 
@@ -84,7 +82,7 @@ def program(name: str) -> Path:
 
 def _key(wanted: Program) -> str:
     folder = SOURCES / wanted.module
-    digest = hashlib.sha256(repr(wanted).encode())
+    digest = hashlib.sha256(repr((wanted, QUICK, LINKING)).encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -96,11 +94,9 @@ def _build(wanted: Program, target: Path) -> None:
         raise GoError("There is no go on PATH: install Go 1.25 or later (go.dev/doc/install).")
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".unfinished")
-    # Without symbols, which take half of the time to link and are of no use here.
-    linking = " ".join(["-s -w", *(f"-X {variable}" for variable in wanted.variables)])
-    command = [go, "build", "-buildvcs=false", "-trimpath", *wanted.flags, f"-ldflags={linking}"]
+    linking = " ".join([LINKING, *(f"-X {variable}" for variable in wanted.variables)])
     done = subprocess.run(
-        [*command, "-o", unfinished, wanted.package],
+        [go, "build", *QUICK, f"-ldflags={linking}", "-o", unfinished, wanted.package],
         cwd=SOURCES / wanted.module,
         capture_output=True,
         text=True,
