@@ -39,7 +39,7 @@ up: $(VENV)/.ready  ## start the platform in the background, without the demo
 down: $(VENV)/.ready  ## stop what `make up` started
 	@exec $(RUN) -m local down
 
-test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
+test: $(VENV)/.ready  ## lint, types and every test tier but those of `make test-full`
 	@$(MAKE) --no-print-directory check workflows
 	$(RUN) -m pytest -m "graph or unit" -n 2
 	$(RUN) -m pytest -m functions -n 2
@@ -49,7 +49,8 @@ test: $(VENV)/.ready  ## lint, types and every test tier this machine can run
 	$(RUN) -m pytest -m "e2e and not slow"
 	$(RUN) -m pytest -m engine -n 2
 
-test-full: test  ## the same, and tests that take minutes by their nature
+test-full: test  ## the same, pages in a browser, and tests that take minutes by their nature
+	$(RUN) -m pytest -m browser
 	$(RUN) -m pytest -m slow
 
 inner: $(VENV)/.ready  ## the inner loop: graph and unit tests
