@@ -19,7 +19,7 @@ from tests.chart import api_server
 from tests.chart.api_server import ApiServer
 from tests.chart.rendering import Resource, helm
 from tests.graph.strict import REGION
-from tools.go_programs import SOURCES, program
+from tools.go_programs import PROGRAMS, SOURCES, program
 
 NAMESPACE = "kube-system"
 READY_SECONDS = 180
@@ -129,7 +129,7 @@ def _controllers(folder: Path, admin: Path, node_class: Resource) -> dict[str, l
         "podMaxBackoffSeconds": 1,
     }
     (folder / "scheduler.json").write_text(json.dumps(scheduler), encoding="utf-8")
-    shipped = _module("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
+    shipped = _module("sigs.k8s.io/kwok") / "kustomize" / "stage"
     (folder / "stages.yaml").write_text(stages(shipped, node_class), encoding="utf-8")
     return {
         "kube-controller-manager": [
@@ -152,11 +152,11 @@ def _controllers(folder: Path, admin: Path, node_class: Resource) -> dict[str, l
 
 
 @cache
-def _module(folder: str, module: str) -> Path:
+def _module(module: str) -> Path:
     """Where a Go module lies that one of our programs is built from."""
     done = subprocess.run(
         ["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", module],
-        cwd=SOURCES / folder,
+        cwd=SOURCES / PROGRAMS["kwok"].module,
         capture_output=True,
         text=True,
     )
@@ -166,7 +166,7 @@ def _module(folder: str, module: str) -> Path:
 
 def provider_source() -> Path:
     """Where the source of Karpenter's provider for AWS lies."""
-    return _module("karpenter", "github.com/aws/karpenter-provider-aws")
+    return _module("github.com/aws/karpenter-provider-aws")
 
 
 def _definitions() -> list[Resource]:
