@@ -5,10 +5,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 import requests
 
+from tests.e2e.aws import aws
 from tests.e2e.fhir import PATIENT, outcome
 
 FINANCIAL = "Claim"
@@ -40,13 +40,7 @@ def test_tampered_and_access_tokens_are_refused(
     forged = base64.urlsafe_b64encode(forged).decode().rstrip("=")
     none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
     user = stack["users"]["practitioner"]
-    access = boto3.client(
-        "cognito-idp",
-        region_name=stack["region"],
-        endpoint_url=stack["aws_endpoint_url"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    ).initiate_auth(
+    access = aws(stack, "cognito-idp").initiate_auth(
         ClientId=stack["cli_client_id"],
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": user["username"], "PASSWORD": user["password"]},

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import pytest
 
+from tests.e2e.aws import aws
 from tests.e2e.fhir import PATIENT, found
 
 WRITERS, UPDATES = 8, 50
@@ -121,13 +121,7 @@ def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
 ) -> None:
     """A version whose body is no JSON can't be written by the API: it is put into the table."""
     api, name = client("practitioner"), f"Poison{uuid.uuid4().hex}"
-    dynamodb = boto3.client(
-        "dynamodb",
-        region_name=stack["region"],
-        endpoint_url=stack["aws_endpoint_url"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    dynamodb = aws(stack, "dynamodb")
     poison = f"Patient/{uuid.uuid4()}"
 
     def store(number: int) -> str:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
 import requests
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt import PyJWK
 
+from tests.e2e.aws import aws
 from tests.e2e.conftest import sign_in
 from tests.e2e.fhir import outcome
 from tests.issuer import Issuer, encoded
@@ -107,16 +107,6 @@ def by_function(stack: dict[str, Any], token: str) -> int:
         FunctionName=stack["outputs"]["api_function_name"], Payload=json.dumps(event)
     )
     return json.loads(answer["Payload"].read())["statusCode"]
-
-
-def aws(stack: dict[str, Any], service: str) -> Any:
-    return boto3.client(
-        service,
-        region_name=stack["region"],
-        endpoint_url=stack["aws_endpoint_url"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 def test_a_real_token_is_let_in(stack: dict[str, Any], token: Callable[[str], str]) -> None:

@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 import requests
 
+from tests.e2e.aws import aws
 from tests.e2e.fhir import found
 
 Keeper = Callable[..., str]
@@ -42,16 +42,6 @@ def keeper(stack: dict[str, Any]) -> Keeper:
         return done.stdout
 
     return run
-
-
-def aws(stack: dict[str, Any], service: str) -> Any:
-    return boto3.client(
-        service,
-        region_name=stack["region"],
-        endpoint_url=stack["aws_endpoint_url"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 def patient(api: Any, name: str) -> str:

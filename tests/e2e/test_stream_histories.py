@@ -147,31 +147,20 @@ def check(engine: FailingEngine, weather: Weather, faults: float, seed: int) -> 
     assert shown(engine, pks) == expected
 
 
-def histories(number: int) -> settings:
-    return settings(
+@pytest.mark.parametrize("number", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_stream_histories_leave_no_stale_document(engine: FailingEngine, number: int) -> None:
+    @settings(
         max_examples=number // RESOURCES,
         deadline=None,
         database=None,
         phases=[Phase.generate],  # smaller is no clearer here, and takes minutes
     )
+    @given(
+        weather=WEATHER,
+        faults=st.sampled_from([0, 0.1, 0.3, 0.6]),
+        seed=st.integers(0, 2**32),
+    )
+    def histories(weather: Weather, faults: float, seed: int) -> None:
+        check(engine, weather, faults, seed)
 
-
-FAULTS = st.sampled_from([0, 0.1, 0.3, 0.6])
-SEEDS = st.integers(0, 2**32)
-
-
-@histories(1_000)
-@given(weather=WEATHER, faults=FAULTS, seed=SEEDS)
-def test_1_000_stream_histories_leave_no_stale_document(
-    engine: FailingEngine, weather: Weather, faults: float, seed: int
-) -> None:
-    check(engine, weather, faults, seed)
-
-
-@pytest.mark.slow
-@histories(10_000)
-@given(weather=WEATHER, faults=FAULTS, seed=SEEDS)
-def test_10_000_stream_histories_leave_no_stale_document(
-    engine: FailingEngine, weather: Weather, faults: float, seed: int
-) -> None:
-    check(engine, weather, faults, seed)
+    histories()
