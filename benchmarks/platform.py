@@ -73,9 +73,9 @@ def figures(platform: Platform) -> Iterator[Figure]:
     yield Figure("memory of the whole platform", "MB", [_memory(stack)], at_most=1500)
 
 
-def _session(stack: dict[str, Any]) -> requests.Session:
-    """A keep-alive HTTP session, signed in as a practitioner."""
-    user = stack["users"]["practitioner"]
+def id_token(stack: dict[str, Any], group: str) -> str:
+    """Of a group's demo user."""
+    user = stack["users"][group]
     signed_in = boto3.client(
         "cognito-idp",
         region_name=stack["region"],
@@ -86,10 +86,15 @@ def _session(stack: dict[str, Any]) -> requests.Session:
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": user["username"], "PASSWORD": user["password"]},
     )
+    return signed_in["AuthenticationResult"]["IdToken"]
+
+
+def _session(stack: dict[str, Any]) -> requests.Session:
+    """A keep-alive HTTP session, signed in as a practitioner."""
     made = requests.Session()
     made.headers.update(
         {
-            "Authorization": f"Bearer {signed_in['AuthenticationResult']['IdToken']}",
+            "Authorization": f"Bearer {id_token(stack, 'practitioner')}",
             "x-api-key": stack["api_key"],
             "Content-Type": "application/fhir+json",
         }

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -148,24 +151,39 @@ class Upload:
         stretches = dict(enumerate(parts(file.size, status["partSize"]), 1))
         arrived = {part["number"] for part in status.get("received", ())}
         self._watch.spared(sum(stretches[number][1] for number in arrived))
-        missing = [number for number in stretches if number not in arrived]
+        missing = {n: stretch for n, stretch in stretches.items() if n not in arrived}
+        doing = deque[Future[None]]()
         with ThreadPoolExecutor(self._workers) as pool:
-            for first in range(0, len(missing), self._workers):
-                batch = missing[first : first + self._workers]
-                places = self._places(file, record, {n: stretches[n] for n in batch})
-
-                def send(number: int, places: dict[int, Any] = places) -> None:
-                    stretch = {number: stretches[number]}
-                    self._put(
-                        file,
-                        *stretches[number],
-                        places[number],
-                        lambda: self._places(file, record, stretch)[number],
-                    )
-
-                list(pool.map(send, batch))
+            for number, place in self._placed(file, record, missing):
+                if len(doing) == 2 * self._workers:  # none idle, and few URLs that grow old
+                    doing.popleft().result()
+                stretch = {number: missing[number]}
+                renewed = partial(self._place, file, record, stretch)
+                doing.append(pool.submit(self._put, file, *stretch[number], place, renewed))
+            for each in doing:
+                each.result()
         self._api.call("POST", f"/Binary/{record.binary}/$complete")
         return self._noted(replace(record, sent=True))
+
+    def _placed(
+        self, file: LocalFile, record: Record, stretches: dict[int, tuple[int, int]]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Parts with URL and headers; the next few are asked for while these are sent."""
+        left, coming = iter(stretches.items()), None
+        with ThreadPoolExecutor(1) as ahead:
+            while batch := dict(islice(left, self._workers)):
+                ready, coming = coming, ahead.submit(self._places, file, record, batch)
+                if ready:
+                    yield from ready.result().items()
+            if coming:
+                yield from coming.result().items()
+
+    def _place(
+        self, file: LocalFile, record: Record, stretch: dict[int, tuple[int, int]]
+    ) -> dict[str, Any]:
+        """The same for one part."""
+        [place] = self._places(file, record, stretch).values()
+        return place
 
     def _places(
         self, file: LocalFile, record: Record, stretches: dict[int, tuple[int, int]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import random
@@ -110,23 +111,32 @@ def same(one: Path, other: Path) -> bool:
     )
 
 
-def test_killed_at_random_points_everything_arrives_once(
-    command: Command, proxy: CountingProxy, folder: Path, tmp_path: Path
-) -> None:
-    name, kills = f"Study {uuid.uuid4().hex[:8]}", 0
+def sent_in_spite_of_kills(
+    command: Command, proxy: CountingProxy, folder: Path, dataset: str, *, requests: int
+) -> int:
+    """How often the command was killed, within so many requests each time, until it was done."""
+    kills = 0
     while True:
-        process = command.start("upload", folder, "--dataset", name, "--json")
+        process = command.start("upload", folder, "--dataset", dataset, "--json")
         strike = CHANCE.choice((signal.SIGKILL, signal.SIGINT))
-        proxy.strike_after(CHANCE.randint(6, 22), partial(process.send_signal, strike))
+        proxy.strike_after(CHANCE.randint(1, requests), partial(process.send_signal, strike))
         output, messages = process.communicate(timeout=180)
         if process.returncode not in (-signal.SIGKILL, 130):
             break
         kills += 1
     proxy.strike_after(0, lambda: None)
-
     assert process.returncode == 0, messages
-    assert kills > 0
     assert json.loads(output)["failed"] == {}
+    return kills
+
+
+def test_killed_at_random_points_everything_arrives_once(
+    command: Command, proxy: CountingProxy, folder: Path, tmp_path: Path
+) -> None:
+    name = f"Study {uuid.uuid4().hex[:8]}"
+
+    assert sent_in_spite_of_kills(command, proxy, folder, name, requests=22) > 0
+
     assert max(proxy.acknowledged.values()) == 1, "nothing acknowledged was sent again"
     again = command.run("upload", folder, "--dataset", name, "--json")
     assert (again["sent"], len(again["unchanged"])) == ([], len(SCANS) + 2)
@@ -142,6 +152,25 @@ def test_killed_at_random_points_everything_arrives_once(
     assert differing["failed"] == {"slides.bin": "has other bytes here"}
     command.run("download", name, back, "--json")
     assert same(folder, back)
+
+
+@pytest.mark.slow
+def test_killed_at_50_points_200_MB_arrive_once(
+    command: Command, proxy: CountingProxy, tmp_path: Path
+) -> None:
+    """As many uploads, each killed until it is through, as have 50 kills in all."""
+    kills, number = 0, 0
+    while kills < 50:
+        number += 1
+        folder, back, name = tmp_path / f"{number}", tmp_path / "back", f"Killed {uuid.uuid4()}"
+        folder.mkdir()
+        (folder / "volume.bin").write_bytes(CHANCE.randbytes(200_000_000))
+        kills += sent_in_spite_of_kills(command, proxy, folder, name, requests=9)
+        assert max(proxy.acknowledged.values()) == 1, "nothing acknowledged was sent again"
+        command.run("download", name, back, "--json")
+        assert filecmp.cmp(folder / "volume.bin", back / "volume.bin", shallow=False)
+        shutil.rmtree(folder)
+        shutil.rmtree(back)
 
 
 def test_small_files_take_three_requests_each(
