@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from ._functions import Function, Functions, allow
 from ._search_domain import SearchDomain
+from ._tables import follow_stream
 
 # The indexer raises on what passes, so the engine may be away for this long without loss; a record
 # that ends the function itself is given up after it, with time left to look it up in the stream,
@@ -67,15 +68,7 @@ class Indexing:
                 "SEARCH_ENDPOINT": self._domain.url,
             },
             statements=[
-                allow(
-                    [
-                        "dynamodb:DescribeStream",
-                        "dynamodb:GetRecords",
-                        "dynamodb:GetShardIterator",
-                        "dynamodb:ListStreams",
-                    ],
-                    pulumi.Output.concat(self._versions.arn, "/stream/*"),
-                ),
+                follow_stream(self._versions.arn),
                 {
                     **allow(["dynamodb:PutItem"], control.arn),
                     "Condition": {

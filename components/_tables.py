@@ -1,9 +1,13 @@
 """The tables of the data store: the log of versions, and the control table beside it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+
+from ._functions import allow
 
 CHANGE_INDEX = "changes"
 RECOVERY_DAYS = 35  # the longest that DynamoDB offers
@@ -23,7 +27,7 @@ class Tables:
 def versions_table(
     name: str, *, key_arn: pulumi.Input[str], protect: bool, opts: pulumi.ResourceOptions
 ) -> aws.dynamodb.Table:
-    """One item per version of a resource, never changed in place, so the stream has inserts only.
+    """One item per version of a resource: never changed in place, and removed by erasure only.
 
     Its index lists by type (in shards) and time what changed, for history and export.
     """
@@ -71,4 +75,15 @@ def control_table(
         server_side_encryption={"enabled": True, "kms_key_arn": key_arn},
         deletion_protection_enabled=protect,
         opts=opts,
+    )
+
+
+def follow_stream(table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """The statement that lets a function's event source mapping read a table's stream."""
+    return allow(
+        [
+            *("dynamodb:DescribeStream", "dynamodb:GetRecords"),
+            *("dynamodb:GetShardIterator", "dynamodb:ListStreams"),
+        ],
+        pulumi.Output.concat(table_arn, "/stream/*"),
     )

@@ -23,4 +23,5 @@ BINARY_ROUTES = (
     BinaryRoute("POST", "/Binary/{id}/$upload-parts", "upload-parts"),
     BinaryRoute("POST", "/Binary/{id}/$complete", "complete"),
     BinaryRoute("POST", "/Binary/{id}/$abort", "abort"),
+    BinaryRoute("POST", "/Binary/{id}/$erase", "erase"),
 )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from functions.shared import grants, headers, store
+from functions.shared import erasure, evidence, grants, headers, store
 from functions.shared.access import owns, require_owner
 from functions.shared.errors import FhirError
 from functions.shared.identity import Identity
@@ -95,9 +95,14 @@ def update(
     raise _busy()
 
 
-def read(identity: Identity, binary_id: str) -> tuple[Version, list[Upload]]:
-    """The newest version, and its uploads down to the newest one whose bytes are available."""
-    version = _known(store.latest(_pk(binary_id)), identity)
+def read(
+    identity: Identity, binary_id: str, *, as_owner: bool = False
+) -> tuple[Version, list[Upload]]:
+    """The newest version, and its uploads down to the newest one whose bytes are available.
+
+    Others' reads are evidence. `as_owner` is for what the owner alone may do.
+    """
+    version = _known(store.latest(_pk(binary_id)), identity, as_owner=as_owner)
     uploads: list[Upload] = []
     for upload in records.newest_first(binary_id):
         if not _is_shown(identity, version, upload):
@@ -109,7 +114,7 @@ def read(identity: Identity, binary_id: str) -> tuple[Version, list[Upload]]:
 
 
 def read_version(identity: Identity, binary_id: str, number: int) -> tuple[Version, list[Upload]]:
-    """One version and its upload."""
+    """One version and its upload. Others' reads are evidence."""
     version = _known(store.read(_pk(binary_id), number), identity)
     upload = records.get(binary_id, number)
     return version, [_settled(upload)] if upload else []
@@ -149,6 +154,21 @@ def delete(identity: Identity, binary_id: str, expected: int | None) -> Version 
         raise _busy()
     _remove_bytes(binary_id)
     return current
+
+
+def erase(identity: Identity, binary_id: str) -> Version:
+    """Deletes a Binary, and marks it erased; may be repeated."""
+    for _ in range(_TRIES):
+        last = delete(identity, binary_id, None)
+        if last is None:
+            raise FhirError(404, "not-found", "There is no such Binary.")
+        try:
+            marker = last if last.erased else erasure.erase(last)
+        except Stale:
+            continue
+        records.forget_names(binary_id)
+        return marker
+    raise _busy()
 
 
 def ticket(upload: Upload) -> GetTicket:
@@ -258,12 +278,17 @@ def _receive(
     return version, verification.arrived(upload.key, s3_version) or upload, None
 
 
-def _known(version: Version | None, identity: Identity) -> Version:
+def _known(version: Version | None, identity: Identity, *, as_owner: bool = False) -> Version:
     """The version, if there is one, it is the caller's to read, and it isn't a tombstone."""
     if version is None:
         raise FhirError(404, "not-found", "There is no such Binary.")
-    grants.require_sight(identity, version)
+    if as_owner:
+        require_owner(identity, "Binary", version.owner)
+        headers.require_alive(version)
+        return version
+    consents = grants.require_sight(identity, version)
     headers.require_alive(version)
+    evidence.note_read(identity, version, consents)
     return version
 
 

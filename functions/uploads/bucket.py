@@ -20,11 +20,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.shared import objects
+
 URL_SECONDS = 300
 """Life of a presigned URL: it must be *used* within that time; a transfer may go on beyond."""
 
 _CHUNK = 1024 * 1024
-_PAGE = 1000
 _PARTS_CHANGED = frozenset(
     {
         *("BadDigest", "ConditionalRequestConflict", "InvalidPart", "InvalidRequest"),
@@ -258,26 +259,8 @@ def hide(key: str) -> None:
 
 
 def erase(prefix: str) -> int:
-    """Removes every version and delete marker under a prefix; how many there were.
-
-    S3 lists and deletes at most 1,000 at a time. Each round lists from the start again, since a
-    marker may name a version that the last round removed.
-    """
-    erased = 0
-    while doomed := _versions(prefix):
-        answer = s3().delete_objects(Bucket=_bucket(), Delete={"Objects": doomed, "Quiet": True})
-        if answer.get("Errors"):
-            raise RuntimeError(f"S3 kept {len(answer['Errors'])} object versions")
-        erased += len(doomed)
-    return erased
-
-
-def _versions(prefix: str) -> list[dict[str, str]]:
-    page = s3().list_object_versions(Bucket=_bucket(), Prefix=prefix, MaxKeys=_PAGE)
-    return [
-        {"Key": entry["Key"], "VersionId": entry["VersionId"]}
-        for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-    ]
+    """Removes every version and delete marker under a prefix; how many there were."""
+    return objects.erase(s3(), _bucket(), prefix)
 
 
 def _bucket() -> str:

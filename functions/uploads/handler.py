@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate
 
-from functions.shared import consistency, headers
-from functions.shared.access import Operation, require, require_owner
+from functions.shared import consistency, erasure, headers
+from functions.shared.access import Operation, require
 from functions.shared.binary_routes import BINARY_ROUTES
 from functions.shared.clients import dynamodb
 from functions.shared.errors import FhirError
@@ -92,6 +92,11 @@ def _delete(request: Request, identity: Identity, binary_id: str) -> Response:
     return Response(204, headers=sent)
 
 
+def _erase(request: Request, identity: Identity, binary_id: str) -> Response:
+    require(identity, "erase", "Binary")
+    return erasure.answer(binary.erase(identity, binary_id))
+
+
 def _upload_status(request: Request, identity: Identity, binary_id: str) -> Response:
     """The newest version's upload as plain JSON; `received` lists what has arrived."""
     return _status(200, _upload(identity, "read", binary_id))
@@ -127,8 +132,7 @@ def _abort(request: Request, identity: Identity, binary_id: str) -> Response:
 def _upload(identity: Identity, operation: Operation, binary_id: str) -> Upload:
     """The newest version's upload, for one of its owner's operations on it."""
     require(identity, operation, "Binary")
-    version, uploads = binary.read(identity, binary_id)
-    require_owner(identity, "Binary", version.owner)
+    version, uploads = binary.read(identity, binary_id, as_owner=True)
     upload = _of(version, uploads)
     if upload is None:
         raise FhirError(404, "not-found", "This Binary has no upload.")
@@ -287,6 +291,7 @@ _ANSWERS: Mapping[str, _Answer] = {
     "upload-parts": _upload_parts,
     "complete": _complete,
     "abort": _abort,
+    "erase": _erase,
 }
 _VALUES = {"{id}": r"([A-Za-z0-9\-.]{1,64})", "{version}": "([1-9][0-9]{0,14})"}
 

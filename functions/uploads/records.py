@@ -168,6 +168,19 @@ def change(
     raise QuotaExceeded
 
 
+def forget_names(binary_id: str) -> None:
+    """Takes the files' names, which may be people's, out of the records of a Binary's uploads.
+
+    The records stay: they have bytes removed that arrive late.
+    """
+    for upload in newest_first(binary_id):
+        dynamodb().update_item(
+            TableName=_table(),
+            Key={"pk": {"S": f"upload#{binary_id}"}, "sk": {"S": _sort_key(upload.version)}},
+            UpdateExpression="REMOVE file_name",
+        )
+
+
 def _counted(upload: Upload, status: Status, received: Received | None) -> int:
     if status == "available" and received is not None:
         return received.size

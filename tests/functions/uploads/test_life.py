@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from functions.shared import consistency
+from functions.uploads import records
 from tests.functions.uploads.conftest import BUCKET, Reply, User, binary, digest
 from tests.functions.uploads.s3_front import signed_headers
 
@@ -166,6 +167,29 @@ def test_deleting_removes_the_bytes_of_all_versions(
     assert owner.call("DELETE", "/Binary/unknown").status == 204
 
 
+def test_erasing_leaves_a_marker_and_no_name(
+    user: Callable[..., User], aws: Any, complete: Callable[..., None]
+) -> None:
+    owner, admin = user(), user("admin")
+    made = owner.new(CONTENT, fileName="Jo Doe.dcm").body
+    complete(owner.put(made, CONTENT).event)
+    path = f"/Binary/{made['id']}"
+    second = owner.call("PUT", path, binary(CONTENT, id=made["id"], fileName="Doe.dcm")).body
+
+    assert owner.call("POST", f"{path}/$erase").status == 403
+    assert admin.call("POST", "/Binary/unknown/$erase").status == 404
+    done = admin.call("POST", f"{path}/$erase")
+
+    assert (done.status, done.headers["ETag"]) == (200, 'W/"4"')
+    complete(owner.put(second, CONTENT).event)
+    left = aws.list_object_versions(Bucket=BUCKET, Prefix=f"unassigned/{made['id']}/")
+    assert "Versions" not in left
+    assert not any(upload.file_name for upload in records.newest_first(made["id"]))
+    assert owner.call("PUT", path, binary(CONTENT, id=made["id"])).status == 410
+    again = admin.call("POST", f"{path}/$erase")
+    assert (again.status, again.headers["ETag"]) == (200, 'W/"4"')
+
+
 def test_a_binary_never_uploaded_can_be_deleted_and_revived(
     owner: User, complete: Callable[..., None], used: Callable[..., int]
 ) -> None:
@@ -184,9 +208,10 @@ def test_a_binary_never_uploaded_can_be_deleted_and_revived(
 
 
 def test_more_objects_than_a_page_are_erased(settings: pytest.MonkeyPatch, aws: Any) -> None:
+    from functions.shared import objects
     from functions.uploads import bucket
 
-    settings.setattr(bucket, "_PAGE", 3)
+    settings.setattr(objects, "_PAGE", 3)
     for _ in range(7):
         aws.put_object(Bucket=BUCKET, Key="unassigned/many/1")
     aws.delete_object(Bucket=BUCKET, Key="unassigned/many/1")
