@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 export PULUMI_ERROR_OUTPUT_STRING := true
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help local up down test test-full inner check lint format types workflows reference ready lock bench clean preview images changes
+.PHONY: help local up down test test-full inner check lint format types workflows reference portal ready lock bench clean preview images changes
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,11 +42,8 @@ down: $(VENV)/.ready  ## stop what `make up` started
 test: $(VENV)/.ready  ## lint, types and every test tier but those of `make test-full`
 	@$(MAKE) --no-print-directory check workflows
 	$(RUN) -m pytest -m "graph or unit" -n 2
-	$(RUN) -m pytest -m functions -n 2
-	$(RUN) -m pytest -m reuse
-	$(RUN) -m pytest -m chart -n 2
-	$(RUN) -m pytest -m "autoscaling and not slow"
-	$(RUN) -m pytest -m "e2e and not slow"
+	$(RUN) -m pytest -m "functions or reuse or chart" -n 2
+	$(RUN) -m pytest -m "(autoscaling or e2e) and not slow" -n 2
 	$(RUN) -m pytest -m engine -n 2
 
 test-full: test  ## the same, pages in a browser, and tests that take minutes by their nature
@@ -77,6 +74,9 @@ workflows: $(VENV)/.ready  ## lint the GitHub workflows (actionlint is built on 
 reference: $(VENV)/.ready  ## write anew what is made from the code: schema, docs/components.md, the API's page
 	$(RUN) -m tools.component_reference
 	$(RUN) -m tools.api_reference
+
+portal:  ## build the portal's script anew from portal/source (needs npm)
+	cd portal && npm ci --no-audit --no-fund && npm run types && npm run build
 
 images:  ## build EvalAI's images in AWS, for stack STACK (needs the Pulumi and AWS CLIs)
 	@images/start.sh $(or $(STACK),dev)

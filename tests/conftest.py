@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,11 +13,14 @@ TESTS = Path(__file__).parent
 TIERS = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("_")}
 TOGETHER = (
     # Whole stacks, whose graphs are evaluated once per process.
-    {"graph/test_account.py", "graph/test_policies.py", "graph/test_program.py"},
+    ("graph/test_account.py", "graph/test_policies.py", "graph/test_program.py"),
     # The engine's local AWS, which takes a while to start.
-    {"engine/test_changes.py", "engine/test_local.py", "engine/test_wheel.py"},
+    ("engine/test_changes.py", "engine/test_local.py", "engine/test_wheel.py"),
+    # The platform, and the cluster.
+    ("e2e/",),
+    ("autoscaling/",),
 )
-"""Files whose tests share a process with each other when there are several (`-n`)."""
+"""Files and folders whose tests share a process with each other when there are several (`-n`)."""
 
 
 class Scheduler(LoadScopeScheduling):
@@ -26,7 +30,7 @@ class Scheduler(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
-        return next((" ".join(sorted(group)) for group in TOGETHER if file in group), file)
+        return next((group[0] for group in TOGETHER if file.startswith(group)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
@@ -45,7 +49,7 @@ def pytest_unconfigure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m "graph or unit"` the other tiers needn't be imported."""
-    expression = (config.getoption("markexpr") or "").removesuffix(" and not slow")
+    expression = re.sub(r"[()]| and not slow", "", config.getoption("markexpr") or "")
     wanted = set(expression.split()) - {"or"}
     if collection_path.parent == TESTS and collection_path.name in TIERS and wanted <= TIERS:
         return bool(wanted) and collection_path.name not in wanted
