@@ -26,6 +26,9 @@ from components.network import parse_cidr
 
 Choice = TypeVar("Choice", bound=Enum)
 
+PORTAL_KEY = "portal"
+"""The API key that the portal's page sends."""
+
 config = pulumi.Config()
 problems: list[str] = []
 
@@ -52,6 +55,7 @@ protect = config.require_bool("protect")
 retention_days = config.require_int("logRetentionDays")
 domain_name, certificate_arn = config.require("domainName"), config.require("domainCertificateArn")
 development_origins: list[str] = config.require_object("developmentOrigins")
+api_keys: list[str] = config.require_object("apiKeys")
 with_cluster = config.require_bool("evaluationCluster")
 cluster_cidrs: list[str] = config.require_object("clusterPublicAccessCidrs")
 cluster_name = f"{pulumi.get_project()}-k8s-{pulumi.get_stack()}"
@@ -87,6 +91,7 @@ check(
     not with_cluster or bool(cluster_cidrs),
     "clusterPublicAccessCidrs: name the ranges that may reach the cluster, e.g. your office's",
 )
+check(PORTAL_KEY in api_keys, f"apiKeys: {PORTAL_KEY!r} must be among them, for the portal's page")
 if production:
     check(bool(domain_name), "domainName: required in production, for TLS 1.2 as the floor")
     check(protect, "protect: must be true in production")
@@ -196,7 +201,7 @@ gateway_args: GatewayArgs = {
         "GET /Binary/{id}/_history/{vid}": uploads.function_arn,
         "ANY /Binary/{id}/{operation}": uploads.function_arn,
     },
-    "api_keys": config.require_object("apiKeys"),
+    "api_keys": api_keys,
     "throttle": {
         "rate": config.require_int("apiRate"),
         "burst": config.require_int("apiBurst"),
@@ -208,14 +213,13 @@ if alarm_topic_arn:
     gateway_args["alarm_topic_arn"] = alarm_topic_arn
 gateway = Gateway("gateway", gateway_args)
 
-# What the portal's page can't know before the user pool exists.
-sign_in = "/oauth2/authorize?response_type=code&scope=openid+email+profile&client_id="
+# What the portal's page can't know before the user pool exists. Its key is public: keys meter.
 settings: dict[str, Any] = {
     "apiUrl": edge.api_url,
-    "signInUrl": pulumi.Output.concat(
-        *(auth.hosted_ui_url, sign_in, auth.browser_client_id),
-        *("&redirect_uri=", edge.portal_url, "/"),
-    ),
+    "apiKey": pulumi.Output.unsecret(gateway.api_keys[PORTAL_KEY]),
+    "issuer": auth.issuer,
+    "signInUrl": auth.hosted_ui_url,
+    "clientId": auth.browser_client_id,
 }
 aws.s3.BucketObjectv2(
     "edge-portal-settings",

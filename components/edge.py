@@ -15,7 +15,7 @@ from ._portal import portal_bucket, security_headers, serve
 from ._routes import STAGE
 from ._web_acl import ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
 
-PORTAL = Path(__file__).parent.parent / "portal"
+PORTAL = Path(__file__).parent.parent / "portal" / "site"
 GLOBAL_REGION = "us-east-1"
 """Where CloudFront's firewall and log delivery live, whatever the stack's region."""
 

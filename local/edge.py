@@ -1,7 +1,7 @@
 """The local edge: one address for portal and API, as CloudFront gives it on AWS.
 
 It serves what the distribution's behaviours say (the API below its path, the portal's bucket for
-the rest), without cache, firewall or TLS.
+the rest) with the headers of its policy, without cache, firewall or TLS.
 """
 
 import threading
@@ -12,10 +12,12 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from botocore.exceptions import ClientError
 
+from local.edge_headers import security_headers
 from local.handlers.base import Clients
 from local.state import Resources
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+HEADERS_POLICY = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
 # RFC 9110, section 7.6.1: what concerns one connection only.
 HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 # The API gets one body at most as large as API Gateway takes.
@@ -38,6 +40,10 @@ class Origins:
             (behaviour["pathPattern"], behaviour["targetOriginId"])
             for behaviour in inputs["orderedCacheBehaviors"]
         ]
+        (policy,) = resources.of_type(HEADERS_POLICY)  # all behaviours have the same one
+        self.headers = security_headers(
+            policy.inputs["securityHeadersConfig"], clients.endpoint_url
+        )
 
     def of(self, path: str) -> str:
         """The host that a path belongs to."""
@@ -130,8 +136,11 @@ class _Request(BaseHTTPRequestHandler):
             self._send(200, headers, found["Body"].read())
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        origins: Origins = self.server.origins  # type: ignore[attr-defined]
         self.send_response(status)
-        for name, value in headers.items():
+        ours = {name.lower() for name in origins.headers}
+        kept = {name: value for name, value in headers.items() if name.lower() not in ours}
+        for name, value in {**kept, **origins.headers}.items():
             if name.lower() not in (*HOP_BY_HOP, "content-length", "date", "server"):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-"""Writes what the page portal/reference shows: the API's OpenAPI document, of all types at once.
+"""Writes what the portal's page `reference` shows: the API's OpenAPI document, all types at once.
 
     python -m tools.api_reference
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from functions.api.openapi import document
 from functions.shared.resources import indent, serialise
 
-PAGE = Path(__file__).resolve().parents[1] / "portal" / "reference"
+PAGE = Path(__file__).resolve().parents[1] / "portal" / "site" / "reference"
 DOCUMENT = PAGE / "openapi.json"
 VIEWER = PAGE / "swagger-ui"
 

@@ -13,7 +13,9 @@ def test_it_shows_what_the_api_says_of_itself(
     stack: dict[str, Any], client: Callable[[str], Any]
 ) -> None:
     page = f"{stack['portal_url']}/reference"
-    shown = requests.get(f"{page}/openapi.json", timeout=10).json()
+    answer = requests.get(f"{page}/openapi.json", timeout=10)
+    assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+    shown = answer.json()
     served = client("practitioner").get("/openapi.json").json()
     del served["servers"]
     assert shown == served, "run `make reference`"

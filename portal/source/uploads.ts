@@ -1,0 +1,195 @@
+/**
+ * Uploads into datasets: Uppy keeps the files and their progress, and its plugin here sends them.
+ *
+ * Not Uppy's own plugin for S3: since version 6 it opens, lists and joins the parts at S3 itself,
+ * which our bucket lets no browser do, and signs parts without their checksum.
+ */
+import { BasePlugin, EventManager, type PluginOpts, Uppy } from "@uppy/core";
+import { type LocalUppyFile, TaskQueue, toError } from "@uppy/core/utils";
+import type { Api } from "./api";
+import { type Entry, addEntries, open } from "./datasets";
+import type { Chosen } from "./files";
+import { Journal, type Note } from "./journal";
+import { Transfer } from "./transfer";
+
+/** Requests with bytes, and files, side by side. Browsers open six connections to a host. */
+const LANES = 4;
+
+export interface Meta extends Record<string, unknown> {
+  path: string;
+}
+
+export type UploadFile = LocalUppyFile<Meta, Record<string, never>>;
+export type Uploader = Uppy<Meta, Record<string, never>>;
+
+interface SenderOptions extends PluginOpts {
+  api: Api;
+  dataset: string;
+  journal: Journal;
+}
+
+class Sender extends BasePlugin<SenderOptions, Meta, Record<string, never>> {
+  readonly #transfer: Transfer;
+  readonly #files = new TaskQueue({ concurrency: LANES });
+  readonly #notes = new Map<string, Note>();
+  #entries = new Map<string, Entry>();
+
+  constructor(uppy: Uploader, options: SenderOptions) {
+    super(uppy, options);
+    this.type = "uploader";
+    this.id = "Sender";
+    const { api, dataset, journal } = options;
+    this.#transfer = new Transfer(api, dataset, journal, new TaskQueue({ concurrency: LANES }));
+  }
+
+  override install(): void {
+    this.uppy.setState({
+      capabilities: { ...this.uppy.getState().capabilities, resumableUploads: true },
+    });
+    this.uppy.addPreProcessor(this.#prepare);
+    this.uppy.addUploader(this.#send);
+    this.uppy.addPostProcessor(this.#settle);
+  }
+
+  override uninstall(): void {
+    this.uppy.removePreProcessor(this.#prepare);
+    this.uppy.removeUploader(this.#send);
+    this.uppy.removePostProcessor(this.#settle);
+  }
+
+  #prepare = async (): Promise<void> => {
+    this.#entries = (await open(this.opts.api, this.opts.dataset)).entries;
+  };
+
+  #send = async (ids: string[]): Promise<void> => {
+    const files = this.uppy.getFilesByIds(ids) as UploadFile[];
+    this.uppy.emit("upload-start", files);
+    await Promise.all(files.map((file) => this.#files.add(() => this.#sendUnlessRemoved(file))));
+  };
+
+  /** Sends one file; goes on after each pause until it is there, fails or is removed. */
+  async #sendUnlessRemoved(file: UploadFile): Promise<void> {
+    const events = new EventManager(this.uppy);
+    const removed = new AbortController();
+    events.onFileRemove(file.id, () => removed.abort());
+    events.onCancelAll(file.id, () => removed.abort());
+    try {
+      while (this.uppy.getFile(file.id) && !removed.signal.aborted) {
+        const paused = new AbortController();
+        events.onPauseAll(file.id, () => paused.abort());
+        if (this.uppy.getFile(file.id).isPaused) paused.abort();
+        try {
+          await this.#sendNow(file, AbortSignal.any([paused.signal, removed.signal]));
+          return;
+        } catch (error) {
+          if (removed.signal.aborted) return;
+          if (!paused.signal.aborted) throw error;
+          await this.#resumed(file, removed.signal);
+        }
+      }
+    } catch (error) {
+      this.uppy.emit("upload-error", this.uppy.getFile(file.id), toError(error));
+    } finally {
+      events.remove();
+    }
+  }
+
+  async #sendNow(file: UploadFile, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { path } = file.meta;
+    const moved = (bytesUploaded: number): void => {
+      const uploadStarted = Date.now();
+      this.uppy.emit("upload-progress", file, {
+        uploadStarted,
+        bytesUploaded,
+        bytesTotal: file.size,
+      });
+    };
+    const known = this.#entries.get(path);
+    const note = await this.#transfer.send(path, file.data as File, known, moved, signal);
+    this.#notes.set(file.id, note);
+    this.uppy.emit("upload-success", this.uppy.getFile(file.id), { status: 200 });
+  }
+
+  #resumed(file: UploadFile, removed: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const events = new EventManager(this.uppy);
+      const done = (): void => {
+        events.remove();
+        resolve();
+      };
+      events.onResumeAll(file.id, done);
+      removed.addEventListener("abort", done, { once: true });
+    });
+  }
+
+  /** What the platform verified goes into the manifest, also when other files failed. */
+  #settle = async (ids: string[]): Promise<void> => {
+    const settled: Entry[] = [];
+    const queue = new TaskQueue({ concurrency: LANES });
+    const verify = async (file: UploadFile): Promise<void> => {
+      const note = this.#notes.get(file.id);
+      if (!note || file.error) return;
+      try {
+        settled.push(await this.#transfer.settled(note));
+      } catch (error) {
+        this.uppy.emit("upload-error", this.uppy.getFile(file.id), toError(error));
+      }
+    };
+    const files = this.uppy.getFilesByIds(ids).filter(Boolean) as UploadFile[];
+    await Promise.all(files.map((file) => queue.add(() => verify(file))));
+    if (!settled.length) return;
+    await addEntries(this.opts.api, this.opts.dataset, settled, (manifest, known) =>
+      this.#transfer.sendManifest(manifest, known),
+    );
+    for (const entry of settled) await this.opts.journal.strike(entry.path);
+  };
+}
+
+/** The uploads of this page, by dataset: they go on while the user looks at something else. */
+export class Uploads {
+  readonly #uploaders = new Map<string, Uploader>();
+
+  constructor(
+    private readonly api: Api,
+    private readonly user: string,
+  ) {}
+
+  journal(dataset: string): Journal {
+    return new Journal(this.user, dataset);
+  }
+
+  /** The uploader of a dataset, made when it is first asked for. */
+  of(dataset: string): Uploader {
+    const known = this.#uploaders.get(dataset);
+    if (known) return known;
+    const uppy: Uploader = new Uppy<Meta, Record<string, never>>({ id: dataset });
+    uppy.use(Sender, { api: this.api, dataset, journal: this.journal(dataset) });
+    window.addEventListener("online", () => void uppy.retryAll());
+    this.#uploaders.set(dataset, uppy);
+    return uppy;
+  }
+
+  /** Whether closing the page would interrupt something. */
+  get areRunning(): boolean {
+    return [...this.#uploaders.values()].some((uppy) =>
+      Object.keys(uppy.getState().currentUploads).length > 0
+    );
+  }
+}
+
+/** Adds files and begins to send them; how many were new to this page. */
+export function begin(uppy: Uploader, chosen: Chosen[]): number {
+  const known = new Set(uppy.getFiles().map((file) => file.meta.path));
+  const added = chosen.filter(({ path }) => !known.has(path));
+  uppy.addFiles(
+    added.map(({ path, file }) => ({
+      data: file,
+      name: file.name,
+      type: file.type,
+      meta: { path, relativePath: path },
+    })),
+  );
+  void uppy.upload();
+  return added.length;
+}

@@ -1,0 +1,47 @@
+import { useEffect, useState } from "preact/hooks";
+import type { Api } from "../api";
+import type { Session } from "../session";
+import type { Uploads } from "../uploads";
+import { DatasetPage } from "./dataset";
+import { DatasetsPage } from "./datasets";
+import { Action } from "./parts";
+
+export interface Context {
+  api: Api;
+  uploads: Uploads;
+  user: string;
+}
+
+/** The pages behind the sign-in, by the address's fragment: `#/datasets/{id}`. */
+export function App({ session, ...context }: Context & { session: Session }) {
+  const route = useFragment();
+  const dataset = /^#\/datasets\/([A-Za-z0-9\-.]{1,64})$/.exec(route)?.[1];
+  return (
+    <>
+      <header class="bar">
+        <a class="brand" href="#/">
+          AI4H<span class="visually-hidden">: your datasets</span>
+        </a>
+        <span class="who">{context.user}</span>
+        <Action run={() => session.signOut()}>Sign out</Action>
+      </header>
+      <main>
+        {dataset ? (
+          <DatasetPage key={dataset} {...context} id={dataset} />
+        ) : (
+          <DatasetsPage {...context} />
+        )}
+      </main>
+    </>
+  );
+}
+
+function useFragment(): string {
+  const [fragment, setFragment] = useState(location.hash);
+  useEffect(() => {
+    const changed = (): void => setFragment(location.hash);
+    window.addEventListener("hashchange", changed);
+    return () => window.removeEventListener("hashchange", changed);
+  }, []);
+  return fragment;
+}
