@@ -7,6 +7,7 @@ have no resources unless `Prefer: return=representation` asks for them; reads al
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from functions.shared import consistency
 from functions.shared.errors import FhirError, operation_outcome, quote
 from functions.shared.http import Request, Response, attempt, fhir, resource_of
 from functions.shared.identity import Identity
+from functions.shared.log import logger
 from functions.shared.resources import serialise
 
 MAX_ENTRIES = 1_000
@@ -52,7 +54,9 @@ def process(request: Request, identity: Identity) -> Response:
     read = [entries.read(index, entry, request.base_url) for index, entry in enumerate(given)]
     done = transaction.run(request, identity, read)
     told = (
-        done.answers[entry.index] if entry.index in done.answers else alone(request, entry)
+        _noted(request, entry, done.answers[entry.index], {})
+        if entry.index in done.answers
+        else alone(request, entry)
         for entry in read
     )
     return fhir(200, answers.bundle("transaction-response", told), done.headers)
@@ -60,13 +64,31 @@ def process(request: Request, identity: Identity) -> Response:
 
 def alone(request: Request, entry: Entry) -> Answer:
     """The answer to an entry as a request of its own; errors are answers, too."""
+    log: dict[str, Any] = {}
 
     def answer() -> Response:
         if not entry.segments and entry.method == "POST":
             raise FhirError(400, "not-supported", "A bundle can't be within a bundle.")
-        return route(entries.request_of(entry, request))
+        return route(replace(entries.request_of(entry, request), log=log))
 
-    return answers.of_response(entry, attempt(answer, {}, request.request_id))
+    answered = answers.of_response(entry, attempt(answer, log, request.request_id))
+    return _noted(request, entry, answered, log)
+
+
+def _noted(request: Request, entry: Entry, answer: Answer, log: Mapping[str, Any]) -> Answer:
+    """Says who did what in a line of its own, as of a request."""
+    made = answer.location.removeprefix(f"{request.base_url}/")
+    fields = {
+        "method": entry.method,
+        "resource": "/".join(entry.segments[:2]),
+        "status": answer.status,
+        "request": request.request_id,
+        "subject": request.log.get("subject"),
+        **({"made": made} if made else {}),
+        **log,
+    }
+    logger.info("entry", extra={"fields": fields})
+    return answer
 
 
 def _batch(request: Request, given: list[Any]) -> list[Answer]:

@@ -63,10 +63,10 @@ def history(request: Request, identity: Identity, resource_type: str, resource_i
     asked = _asked(request, of_system=not resource_type)
     if resource_id:
         pk = f"{resource_type}/{resource_id}"
-        entries, after = _of_resource(request.base_url, pk, identity, asked)
+        entries, after = _of_resource(request, pk, identity, asked)
     else:
         types = _types(identity, resource_type, asked)
-        entries, after = _of_types(request.base_url, types, identity, asked)
+        entries, after = _of_types(request, types, identity, asked)
     url = request.base_url + request.path.rstrip("/")
     links = [{"relation": "self", "url": _link(url, asked.used, asked.after)}]
     if after:
@@ -78,7 +78,7 @@ def history(request: Request, identity: Identity, resource_type: str, resource_i
 
 
 def _of_resource(
-    base_url: str, pk: str, identity: Identity, asked: _Asked
+    request: Request, pk: str, identity: Identity, asked: _Asked
 ) -> tuple[list[bytes], Place | None]:
     last = store.latest(pk, body=False)
     if last is None:
@@ -89,7 +89,7 @@ def _of_resource(
     keys = ((pk, number) for number in range(newest, 0, -1))
     found = _current(_read(keys, min(asked.count + 1, _BATCH)), asked)
     visible = (v for v in found if v.updated <= asked.until and shows(v))
-    return _page(base_url, visible, asked)
+    return _page(request, visible, asked)
 
 
 def _shows(identity: Identity, types: frozenset[str]) -> Callable[[Version | Change], bool]:
@@ -122,7 +122,7 @@ def _types(identity: Identity, resource_type: str, asked: _Asked) -> frozenset[s
 
 
 def _of_types(
-    base_url: str, types: frozenset[str], identity: Identity, asked: _Asked
+    request: Request, types: frozenset[str], identity: Identity, asked: _Asked
 ) -> tuple[list[bytes], Place | None]:
     size = min(asked.count + 1, _BATCH)
     until = min(asked.until, asked.after[0]) if asked.after else asked.until
@@ -130,7 +130,7 @@ def _of_types(
     shows = _shows(identity, types)
     visible = (change for change in scan if shows(change))
     keys = ((c.pk, c.version) for c in _in_period(visible, asked, size))
-    entries, after = _page(base_url, _read(keys, size), asked)
+    entries, after = _page(request, _read(keys, size), asked)
     return entries, after or scan.place_when_cut
 
 
@@ -177,20 +177,22 @@ def _parts(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def _page(
-    base_url: str, versions: Iterable[Version], asked: _Asked
+    request: Request, versions: Iterable[Version], asked: _Asked
 ) -> tuple[list[bytes], Place | None]:
     """As many entries as asked for and as an answer holds; where the next page starts, if any."""
     entries: list[bytes] = []
     size = 0
     last: Place | None = None
+    shown: list[str] = request.log.setdefault("shown", [])
     for version in versions if asked.count else ():
         if not (version.body or version.damaged or version.deleted or version.erased):
             continue  # its body went when the resource was erased
-        entry = _entry(base_url, version)
+        entry = _entry(request.base_url, version)
         size += size_in_answer(entry)
         if len(entries) == asked.count or (entries and size > MAX_ANSWER_BYTES):
             return entries, last
         entries.append(entry)
+        shown.append(f"{version.pk}/{version.version}")
         last = changes.place(version.pk, version.version, version.updated)
     return entries, None
 

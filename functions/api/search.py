@@ -99,10 +99,11 @@ def answer(
         raise invalid("_summary=text can't be combined with includes.")
     view = View(identity, request)
     found = _find(asked, view, request.base_url)
-    request.log["found"] = len(found["hits"]["hits"])
     gather = _gather(asked, view, request.base_url)
     page = Page(request.base_url, scope.path, gather, subset)
-    return fhir(200, page.bundle(given, asked, found))
+    bundle = page.bundle(given, asked, found)
+    request.log["shown"] = page.shown
+    return fhir(200, bundle)
 
 
 def _known(types: frozenset[str]) -> Any:

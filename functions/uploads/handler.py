@@ -44,6 +44,7 @@ def _route(request: Request) -> Response:
         if method not in methods:
             allowed = ", ".join(methods)
             raise FhirError(405, "not-supported", f"Use {allowed}.", headers={"Allow": allowed})
+        request.log["resource"] = "/".join(("Binary", *match.groups()[:1]))
         return methods[method](request, identity, *match.groups())
     raise FhirError(404, "not-found", "There is nothing at this address.")
 

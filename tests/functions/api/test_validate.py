@@ -66,5 +66,5 @@ def test_those_who_may_not_write_may_not_ask(client: Callable[..., Client]) -> N
 
 
 def test_it_is_in_the_statement(api: Client) -> None:
-    [operation] = api.get("/metadata").body["rest"][0]["operation"]
-    assert operation["name"] == "validate"
+    operations = api.get("/metadata").body["rest"][0]["operation"]
+    assert "validate" in {operation["name"] for operation in operations}
