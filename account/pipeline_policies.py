@@ -12,7 +12,7 @@ from components._functions import allow
 SERVICES = (
     *("apigateway", "backup", "backup-storage", "cloudfront", "cloudwatch", "codebuild"),
     *("cognito-idp", "dynamodb", "ec2", "ecr", "eks", "es", "kms", "lambda", "logs", "rds", "s3"),
-    *("secretsmanager", "sqs", "wafv2"),
+    *("secretsmanager", "sqs", "states", "wafv2"),
 )
 # IAM isn't among them. Roles are named after the component that makes them (see __main__.py).
 COMPONENTS = ("auth", "data", "edge", "evaluation", "gateway", "network", "uploads")
@@ -41,7 +41,8 @@ MANAGED_POLICIES = (
 )
 PASSED_TO = (
     *("backup.amazonaws.com", "codebuild.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com"),
-    *("lambda.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
+    *("lambda.amazonaws.com", "pods.eks.amazonaws.com", "states.amazonaws.com"),
+    "vpc-flow-logs.amazonaws.com",
 )
 # Made by the services themselves at their first use, in the name of whoever uses them.
 SELF_MADE_ROLES = (

@@ -172,6 +172,22 @@ def throttled_alarm(table_name: pulumi.Input[str]) -> Alarm:
     )
 
 
+def failed_jobs_alarm(kind: str, machine_arn: pulumi.Input[str]) -> Alarm:
+    """Of a state machine that runs the bulk jobs of a kind, `exports` or `imports`.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
+    """
+    return Alarm(
+        f"failed-{kind}",
+        f"Bulk {kind} end without a result.",
+        "AWS/States",
+        "ExecutionsFailed",
+        {"StateMachineArn": machine_arn},
+        "Sum",
+        0,
+    )
+
+
 def errors_alarm(function_name: pulumi.Input[str]) -> Alarm:
     """Of a function that nobody waits for.
 

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._alarms import (
+    failed_jobs_alarm,
     failures_alarm,
     index_lag_alarm,
     raise_alarms,
@@ -16,6 +17,8 @@ from ._alarms import (
 )
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
+from ._bulk import PARTITIONS, Bulk, partitions
+from ._erasure import erase_by_markers
 from ._functions import Function, Functions, allow
 from ._indexing import Indexing
 from ._keys import encryption_key, log_statement
@@ -67,8 +70,8 @@ class DataStore(pulumi.ComponentResource):
 
     Creates: key, versions table with its stream, control table, bucket for large bodies, search
     domain, and the functions `api`, `indexer` (table to index) and `index-admin` (index and its
-    access rights; run whenever its code or the roles change), a backup plan, and alarms when there
-    is a topic.
+    access rights; run whenever its code or the roles change), a state machine for bulk exports
+    with its function and a bucket for their files, a backup plan, and alarms when there is a topic.
     """
 
     table_name: pulumi.Output[str]
@@ -148,9 +151,22 @@ class DataStore(pulumi.ComponentResource):
         )
         admin_role = functions.role("index-admin")
         domain = self._domain(args, functions, admin_role)
+        bulk = Bulk(
+            name,
+            functions=functions,
+            domain=domain,
+            key=self._key,
+            versions=self._versions,
+            control=self._control,
+            overflow=self._overflow,
+            log_retention_days=self._retention,
+            opts=self._child,
+            kept=self._stateful,
+        )
         api = self._api(
             functions,
             domain,
+            bulk,
             args["issuer"],
             args["client_ids"],
             update_create=args.get("update_create", False),
@@ -165,13 +181,21 @@ class DataStore(pulumi.ComponentResource):
             overflow=self._overflow,
             opts=self._child,
         )
-        indexing.start(readers=[api.role.arn])
+        indexing.start(readers=[api.role.arn, bulk.exporter.role.arn])
+        erase_by_markers(
+            name,
+            functions=functions,
+            versions=self._versions,
+            overflow=self._overflow,
+            opts=self._child,
+        )
         topic_arn = args.get("alarm_topic_arn")
         if topic_arn is not None:
             watched = [
                 index_lag_alarm(indexing.indexer.resource.name),
                 failures_alarm(functions.failure_queue.name),
                 throttled_alarm(self._versions.name),
+                failed_jobs_alarm("exports", bulk.export_machine.arn),
                 *search_alarms(
                     domain.resource.domain_name,
                     aws.get_caller_identity_output().account_id,
@@ -194,24 +218,7 @@ class DataStore(pulumi.ComponentResource):
         self.indexer_function_name = indexing.indexer.resource.name
         self.index_keeper_function_name = indexing.keeper.resource.name
         self.index_admin_function_name = indexing.admin.resource.name
-        self.register_outputs(
-            {
-                "table_name": self.table_name,
-                "table_arn": self.table_arn,
-                "control_table_name": self.control_table_name,
-                "control_table_arn": self.control_table_arn,
-                "stream_arn": self.stream_arn,
-                "key_arn": self.key_arn,
-                "overflow_bucket": self.overflow_bucket,
-                "search_endpoint": self.search_endpoint,
-                "consistency_key": self.consistency_key,
-                "api_function_arn": self.api_function_arn,
-                "api_function_name": self.api_function_name,
-                "indexer_function_name": self.indexer_function_name,
-                "index_keeper_function_name": self.index_keeper_function_name,
-                "index_admin_function_name": self.index_admin_function_name,
-            }
-        )
+        self.register_outputs({name: getattr(self, name) for name in DataStore.__annotations__})
 
     def _overflow_bucket(self) -> aws.s3.Bucket:
         name = f"{self._name}-overflow"
@@ -244,6 +251,7 @@ class DataStore(pulumi.ComponentResource):
         self,
         functions: Functions,
         domain: SearchDomain,
+        bulk: Bulk,
         issuer: pulumi.Input[str],
         client_ids: list[pulumi.Input[str]],
         *,
@@ -262,6 +270,7 @@ class DataStore(pulumi.ComponentResource):
                 "ISSUER": issuer,
                 "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
                 "CONSISTENCY_KEY": self._tokens.result,
+                **bulk.environment,
             },
             statements=[
                 allow(
@@ -278,29 +287,20 @@ class DataStore(pulumi.ComponentResource):
                     ["dynamodb:Query"],
                     pulumi.Output.concat(self._versions.arn, f"/index/{CHANGE_INDEX}"),
                 ),
-                {
-                    **allow(
-                        [
-                            "dynamodb:BatchGetItem",
-                            "dynamodb:GetItem",
-                            "dynamodb:PutItem",
-                            "dynamodb:Query",
-                            "dynamodb:UpdateItem",
-                        ],
-                        self._control.arn,
-                    ),
-                    "Condition": {
-                        "ForAllValues:StringLike": {
-                            "dynamodb:LeadingKeys": [
-                                "changes",
-                                "dataset#*",
-                                "grant#*",
-                                "guard#*",
-                                "idempotency#*",
-                            ]
-                        }
-                    },
-                },
+                partitions(
+                    [
+                        "dynamodb:BatchGetItem",
+                        "dynamodb:GetItem",
+                        "dynamodb:PutItem",
+                        "dynamodb:Query",
+                        "dynamodb:UpdateItem",
+                    ],
+                    self._control.arn,
+                    [
+                        *(PARTITIONS, "changes", "dataset#*", "grant#*", "guard#*"),
+                        "idempotency#*",
+                    ],
+                ),
                 allow(
                     ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
                     pulumi.Output.concat(self._overflow.arn, "/*"),
@@ -308,6 +308,7 @@ class DataStore(pulumi.ComponentResource):
                 # Without it, S3 calls an object that is gone forbidden.
                 allow(["s3:ListBucket"], self._overflow.arn),
                 allow(["es:ESHttpPost"], pulumi.Output.concat(domain.arn, "/*/_search")),
+                *bulk.statements,
             ],
             timeout=API_SECONDS,
             memory=1024,

@@ -20,6 +20,9 @@ UNSCOPED = re.compile(
             r"ec2:(Assign|Unassign)PrivateIpAddresses",
             r"ec2:(Create|Delete)NetworkInterface",
             r"xray:Put(TelemetryRecords|TraceSegments)",
+            # Step Functions manages the delivery of its logs with the machine's role.
+            r"logs:(Create|Delete|Get|Update)LogDelivery",
+            r"logs:(ListLogDeliveries|PutResourcePolicy|Describe(LogGroups|ResourcePolicies))",
             # Scoped by a condition on the service.
             r"iam:CreateServiceLinkedRole",
         )

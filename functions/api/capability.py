@@ -13,7 +13,7 @@ from functions.search.parameters import for_type
 from functions.shared.http import FHIR_JSON
 from functions.shared.resources import RESOURCE_TYPES, serialise
 
-RELEASED = "2026-11-24"
+RELEASED = "2026-11-25"
 """When what the API can do last changed."""
 
 _URL = "urn:base-url"
@@ -23,9 +23,20 @@ _VALIDATE = {
     "definition": f"{_HL7}/OperationDefinition/Resource-validate",
     "documentation": "For every type but Binary, whose requests another function answers",
 }
+_ERASE = {
+    "name": "erase",
+    "definition": "urn:ai4h:operation:erase",
+    "documentation": "For administrators: deletes with all versions, for good",
+}
 _EVERYTHING = {
     "name": "everything",
     "definition": f"{_HL7}/OperationDefinition/Patient-everything",
+}
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
+_EXPORTS = {
+    "": {"name": "export", "definition": f"{_BULK}/export"},
+    "Patient": {"name": "export", "definition": f"{_BULK}/patient-export"},
+    "Group": {"name": "export", "definition": f"{_BULK}/group-export"},
 }
 
 
@@ -62,7 +73,7 @@ def _statement() -> dict[str, Any]:
                 "resource": [_resource(name) for name in sorted(RESOURCE_TYPES)],
                 "interaction": [{"code": code} for code in _codes(of_type=False)],
                 # Of every type; named by each of them it would be a tenth of the statement.
-                "operation": [_VALIDATE],
+                "operation": [_VALIDATE, _ERASE, _EXPORTS[""]],
                 "compartment": [f"{_HL7}/CompartmentDefinition/{c.lower()}" for c in COMPARTMENTS],
             }
         ],
@@ -88,8 +99,13 @@ def _resource(name: str) -> dict[str, Any]:
             {"name": parameter.code, "type": parameter.kind}
             for parameter in sorted(for_type(name).values(), key=lambda found: found.code)
         ],
-        **({"operation": [_EVERYTHING]} if name == "Patient" else {}),
+        **({"operation": operations} if (operations := _operations(name)) else {}),
     }
+
+
+def _operations(name: str) -> list[dict[str, str]]:
+    own = [_EVERYTHING] if name == "Patient" else []
+    return [*own, _EXPORTS[name]] if name in _EXPORTS else own
 
 
 def _followed(name: str) -> list[str]:

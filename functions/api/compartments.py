@@ -66,7 +66,7 @@ def everything(
     if last is None:
         raise FhirError(404, "not-found", f"There is no Patient {quote(patient)}.")
     headers.require_alive(last)
-    asked = [*given, *_parameters_of(request)]
+    asked = [*given, *parameters_of(request)]
     for name, _ in asked:
         if name not in _EVERYTHING and headers.preference(request, "handling") == "strict":
             raise unsupported(f"The parameter {quote(name)} isn't supported here.")
@@ -106,7 +106,7 @@ def _filter(name: str, value: str) -> Clause:
     return any_of([{"bool": {"must_not": [{"term": {"present": "date"}}]}}, within])
 
 
-def _parameters_of(request: Request) -> list[tuple[str, str]]:
+def parameters_of(request: Request) -> list[tuple[str, str]]:
     """What a POST has in its body, a resource Parameters."""
     if request.method != "POST" or not request.body:
         return []

@@ -16,6 +16,7 @@ _RESULT = ("_sort", "_total", *_PART, "_include", "_revinclude", *_PAGE)
 _SEARCH = ("X-Consistency-Token", "Prefer-handling")
 _EVERYTHING = ("start", "end", "_since", "_type", *_PAGE)
 _UPLOAD = ("Prefer-handling",)
+_EXPORT = ("_outputFormat", "_since", "_type", "_typeFilter", "Prefer-asynchronous")
 
 
 class Contract(NamedTuple):
@@ -39,6 +40,8 @@ _REMOVED = {200: ("OperationOutcome",), 204: ()}
 _READ = {200: (RESOURCE,), 304: ()}
 _BUNDLE = {200: ("Bundle",)}
 _OUTCOME = {200: ("OperationOutcome",)}
+_STARTED: Mapping[int, tuple[str, ...]] = {202: ()}
+_JOB = {200: ("BulkManifest",), 202: ()}
 
 METADATA = Contract("metadata", "What the API can do", {200: ("CapabilityStatement",)})
 
@@ -81,6 +84,38 @@ CONTRACTS: Mapping[tuple[str, str], Contract] = {
     ("POST", "/{type}/{id}/$everything"): Contract(
         "everything-by-parameters", "The record of a patient", _BUNDLE, "Parameters",
         ("X-Consistency-Token",),
+    ),
+    ("POST", "/{type}/{id}/$erase"): Contract(
+        "erase", "Delete for good, with all versions", _OUTCOME,
+    ),
+    ("GET", "/$export"): Contract(
+        "export", "Start an export of all that you may read", _STARTED, parameters=_EXPORT,
+    ),
+    ("POST", "/$export"): Contract(
+        "export-by-parameters", "Start an export of all that you may read", _STARTED,
+        "Parameters", ("Prefer-asynchronous",),
+    ),
+    ("GET", "/{type}/$export"): Contract(
+        "export-patients", "Start an export of all patients' records", _STARTED,
+        parameters=_EXPORT,
+    ),
+    ("POST", "/{type}/$export"): Contract(
+        "export-patients-by-parameters", "Start an export of all patients' records", _STARTED,
+        "Parameters", ("Prefer-asynchronous",),
+    ),
+    ("GET", "/{type}/{id}/$export"): Contract(
+        "export-group", "Start an export of the records of a Group's patients", _STARTED,
+        parameters=_EXPORT,
+    ),
+    ("POST", "/{type}/{id}/$export"): Contract(
+        "export-group-by-parameters", "Start an export of the records of a Group's patients",
+        _STARTED, "Parameters", ("Prefer-asynchronous",),
+    ),
+    ("GET", "/$export/{id}"): Contract(
+        "export-status", "How far an export is, and its files when it is done", _JOB,
+    ),
+    ("DELETE", "/$export/{id}"): Contract(
+        "export-cancel", "Cancel an export, or delete its files", _STARTED,
     ),
     ("POST", "/{type}/$validate"): Contract(
         "validate", "Say whether it could be stored", _OUTCOME, RESOURCE, ("mode", "profile"),
@@ -166,6 +201,9 @@ BINARY_CONTRACTS: Mapping[str, Contract] = {
     ),
     "abort": Contract(
         "abort", "Give the upload up", {204: ()},
+    ),
+    "erase": Contract(
+        "erase", "Delete for good, with all versions and their bytes", _OUTCOME,
     ),
 }  # fmt: skip
 """By name in `BINARY_ROUTES`."""

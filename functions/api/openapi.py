@@ -38,7 +38,7 @@ MAX_TYPES = 20
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _MEDIA_TYPES = {"JsonPatch": JSON_PATCH, "OpenApi": _JSON, "UploadParts": _JSON}
-_MEDIA_TYPES |= {"UploadTickets": _JSON, "UploadStatus": _JSON}
+_MEDIA_TYPES |= {"UploadTickets": _JSON, "UploadStatus": _JSON, "BulkManifest": _JSON}
 
 _EVERYWHERE = ("_format", "_pretty")
 
@@ -116,7 +116,9 @@ def _has(kind: str, route: Route) -> bool:
         return bool(route.code) and route.code not in BY_UPLOADS | NOT_ON_BINARY
     if "{member}" in route.template:
         return kind in (RESOURCE, *COMPARTMENTS)
-    return "$everything" not in route.template or kind in (RESOURCE, "Patient")
+    if "$everything" in route.template or "$export" in route.template:
+        return kind in (RESOURCE, *_types_at(route.template))
+    return True
 
 
 def _metadata() -> Schema:
@@ -162,6 +164,8 @@ def _path_parameters(kind: str, template: str) -> list[Schema]:
 def _types_at(template: str) -> list[str]:
     if "{member}" in template:
         return list(COMPARTMENTS)
+    if "$export" in template:
+        return ["Group" if "{id}" in template else "Patient"]
     return ["Patient"] if "$everything" in template else sorted(RESOURCE_TYPES - {"Binary"})
 
 
@@ -194,6 +198,8 @@ def _response(status: int, given: tuple[str, ...], contract: Contract, kind: str
         headers += ["ETag", "Last-Modified"]
     if status in (201, 302):
         headers.append("Location")
+    if status == 202 and not given:
+        headers += ["Content-Location", "X-Progress"]
     if any(name in ("Prefer-return", "BinaryAnswer") for name in (*contract.parameters, *given)):
         headers.append("X-Consistency-Token")
     content = {"content": _content(given, kind)} if given else {}

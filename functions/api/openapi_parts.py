@@ -71,6 +71,9 @@ PARAMETERS: Mapping[str, Schema] = {
         "_format", "In place of Accept.", {"enum": ["json", "application/fhir+json"]}
     ),
     "_include": _query("_include", "`Type:parameter[:Target]`; also with `:iterate`."),
+    "_outputFormat": _query(
+        "_outputFormat", "Of the files.", {"enum": ["application/fhir+ndjson", "ndjson"]}
+    ),
     "_pretty": _query("_pretty", "Laid out for people.", {"enum": ["true", "false"]}),
     "_revinclude": _query("_revinclude", "`Type:parameter[:Target]`; also with `:iterate`."),
     "_since": _query("_since", "Only what was written from then on.", _WHEN),
@@ -78,6 +81,9 @@ PARAMETERS: Mapping[str, Schema] = {
     "_summary": _query("_summary", "A part of each resource.", {"enum": list(SUMMARIES)}),
     "_total": _query("_total", "How exact.", {"enum": ["none", "estimate", "accurate"]}),
     "_type": _query("_type", "Resource types between commas."),
+    "_typeFilter": _query(
+        "_typeFilter", "`Type?parameter=value`: of that type only what a search would find."
+    ),
     "start": _query("start", "The first day of care.", _WHEN),
     "end": _query("end", "The last day of care.", _WHEN),
     "mode": _query("mode", "What it is meant for.", {"enum": ["create", "update", "delete"]}),
@@ -91,6 +97,10 @@ PARAMETERS: Mapping[str, Schema] = {
         "Done once however often it is sent within a day.",
         {"type": "string", "pattern": "^[!-~]{1,64}$"},
     ),
+    "Prefer-asynchronous": {
+        **_header("Prefer", "Jobs are asynchronous.", {"enum": ["respond-async"]}),
+        "required": True,
+    },
     "Prefer-handling": _header(
         "Prefer",
         "`strict`: unknown parameters are 400; a Binary's own members are extensions.",
@@ -108,10 +118,12 @@ PARAMETERS: Mapping[str, Schema] = {
 """By the names that contracts use."""
 
 HEADERS: Mapping[str, Schema] = {
+    "Content-Location": {"description": "Where to ask after the job.", "schema": _TEXT},
     "ETag": {"required": True, "description": "The version.", "schema": _ETAG},
     "Last-Modified": {"required": True, "schema": _TEXT},
     "Location": {"required": True, "schema": {"type": "string", "format": "uri"}},
     "X-Consistency-Token": {"description": "Of the write, for searches.", "schema": _TEXT},
+    "X-Progress": {"description": "How far the job is.", "schema": _TEXT},
     "X-Request-Id": {"required": True, "schema": _TEXT},
 }
 
@@ -173,7 +185,21 @@ TOLD: Mapping[str, Schema] = {
 }
 """What the server says of them."""
 
+_FILES: Schema = {
+    "type": "array",
+    "items": _object(("type", "url", "count"), type=_TEXT, url=_TEXT, count=_SIZE),
+}
+
 SCHEMAS: Mapping[str, Schema] = {
+    "BulkManifest": _object(
+        ("transactionTime", "request", "requiresAccessToken", "output", "error"),
+        transactionTime=_TEXT,
+        request=_TEXT,
+        requiresAccessToken={"type": "boolean"},
+        output=_FILES,
+        deleted=_FILES,
+        error=_FILES,
+    ),
     "OpenApi": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Resource": {
         "type": "object",

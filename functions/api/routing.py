@@ -60,7 +60,7 @@ def route(request: Request) -> Response:
     template, values = _match(segments)
     request.log["route"] = template
     if kind := values.get("type"):
-        request.log["type"] = kind
+        request.log["resource"] = "/".join(filter(None, (kind, values.get("id"))))
     found = _BY_TEMPLATE[template].get(method)
     if found is None or (kind == "Binary" and found.code in _ELSEWHERE):
         raise _not_allowed(template, kind)
@@ -222,6 +222,30 @@ def _everything(call: Call) -> Response:
     )
 
 
+def _erase(call: Call) -> Response:
+    from functions.api import erase  # here, since few requests need it
+
+    return erase.erase(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _export(call: Call) -> Response:
+    from functions.api import bulk  # here, since few requests need it
+
+    return bulk.export(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _job_status(call: Call) -> Response:
+    from functions.api import bulk
+
+    return bulk.status(call.request, call.identity, call.resource_id)
+
+
+def _job_cancel(call: Call) -> Response:
+    from functions.api import bulk
+
+    return bulk.cancel(call.request, call.identity, call.resource_id)
+
+
 def _parameters(request: Request) -> list[tuple[str, str]]:
     """Of a search: from the URL, and from a form that was posted."""
     return [*request.query, *(_form(request) if request.method == "POST" else ())]
@@ -256,7 +280,16 @@ ROUTES = (
     Route("POST", "/{type}/{id}/{member}/_search", "", "search", _search_compartment),
     Route("GET", "/{type}/{id}/$everything", "", "read", _everything),
     Route("POST", "/{type}/{id}/$everything", "", "read", _everything),
+    Route("GET", "/$export", "", None, _export),
+    Route("POST", "/$export", "", None, _export),
+    Route("GET", "/{type}/$export", "", "export", _export),
+    Route("POST", "/{type}/$export", "", "export", _export),
+    Route("GET", "/{type}/{id}/$export", "", "export", _export),
+    Route("POST", "/{type}/{id}/$export", "", "export", _export),
+    Route("GET", "/$export/{id}", "", None, _job_status),
+    Route("DELETE", "/$export/{id}", "", None, _job_cancel),
     Route("POST", "/{type}/$validate", "", "create", _validate),
+    Route("POST", "/{type}/{id}/$erase", "", "erase", _erase),
     Route("POST", "/{type}/{id}/$validate", "", "update", _validate),
     Route("POST", "/{type}", "create", "create", _create),
     Route("GET", "/{type}/{id}", "read", "read", _read),
@@ -273,7 +306,17 @@ ROUTES = (
 )
 """Every interaction but `capabilities`."""
 
-_WORDS = frozenset({"_history", "_search", "openapi.json", "$everything", "$validate"})
+_WORDS = frozenset(
+    {
+        "_history",
+        "_search",
+        "openapi.json",
+        "$erase",
+        "$everything",
+        "$export",
+        "$validate",
+    }
+)
 """Segments of a path that are no values."""
 
 _BY_TEMPLATE: Mapping[str, Mapping[str, Route]] = {

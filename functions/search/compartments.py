@@ -22,6 +22,11 @@ def types_of(compartment: str) -> frozenset[str]:
     return frozenset(_table()[compartment]) | {compartment}
 
 
+def codes_of(compartment: str, resource_type: str) -> list[str]:
+    """The parameters by which resources of the type refer to the one whose compartment it is."""
+    return _table()[compartment].get(resource_type, [])
+
+
 def members(compartment: str, resource_id: str, types: frozenset[str], base_url: str) -> Clause:
     """The clause of what is in it: what refers to its resource by certain parameters, and that."""
     key = f"{compartment}/{resource_id}"

@@ -11,7 +11,7 @@ from functions.shared.resources import RESOURCE_TYPES
 
 Operation = Literal[
     "create", "read", "vread", "update", "patch", "delete", "history", "search", "erase", "reindex",
-    "export",
+    "export", "import",
 ]  # fmt: skip
 
 PRIVATE_TYPES = frozenset({"Binary", "DocumentReference", "Consent"})
@@ -28,7 +28,7 @@ FINANCIAL_TYPES = frozenset(_FINANCIAL.split())
 
 _ALL: frozenset[Operation] = frozenset(get_args(Operation))
 _READ: frozenset[Operation] = frozenset({"read", "vread", "search"})
-_CARE: frozenset[Operation] = _ALL - {"erase", "reindex", "export"}
+_CARE: frozenset[Operation] = _ALL - {"erase", "reindex", "import"}
 
 # What describes a challenge: its study, its participants' groups and organisations, its metrics.
 _CHALLENGE_TYPES = frozenset(

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from functions.shared.clients import dynamodb
-from functions.shared.items import SHARDS, Version
+from functions.shared.items import SHARDS, Version, key_of
 
 INDEX = "changes"
 
@@ -94,6 +94,37 @@ def newest_first(types: frozenset[str], *, until: str, page: int) -> Iterator[Ch
         key=_placed,
         reverse=True,
     )
+
+
+def of_shard(
+    shard: str, since: str, until: str, after: Change | None, page: int
+) -> tuple[list[Change], bool]:
+    """(changes of a shard from `since` to `until`, oldest first; whether there are more)
+
+    `after` is the change that came last in the page before.
+    """
+    answer = dynamodb().query(
+        TableName=os.environ["TABLE_NAME"],
+        IndexName=INDEX,
+        KeyConditionExpression="#shard = :shard AND updated BETWEEN :since AND :until",
+        ExpressionAttributeNames={"#shard": "shard"},
+        ExpressionAttributeValues={
+            ":shard": {"S": shard},
+            ":since": {"S": since},
+            ":until": {"S": until},
+        },
+        Limit=page,
+        **({"ExclusiveStartKey": _start(shard, after)} if after else {}),
+    )
+    return [_change(item) for item in answer["Items"]], "LastEvaluatedKey" in answer
+
+
+def _start(shard: str, after: Change) -> dict[str, Any]:
+    return {
+        **key_of(after.pk, after.version),
+        "shard": {"S": shard},
+        "updated": {"S": after.updated},
+    }
 
 
 def _shard(answer: dict[str, Any], shard: str, until: str, page: int) -> Iterator[Change]:

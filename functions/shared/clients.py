@@ -28,3 +28,9 @@ def dynamodb() -> Any:
 def s3() -> Any:
     """For large bodies; uploads have a client of their own, which signs addresses."""
     return boto3.client("s3", config=_CONFIG)
+
+
+@cache
+def step_functions() -> Any:
+    """Starts the jobs that take longer than a request."""
+    return boto3.client("stepfunctions", config=_CONFIG)

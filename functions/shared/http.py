@@ -24,7 +24,10 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_ANSWER_BYTES = 5_500_000
 """Of a body by `size_in_answer`; the rest of Lambda's 6 MB is for headers and what frames it."""
 
-_EXPOSED_HEADERS = "ETag, Last-Modified, Location, Retry-After, X-Consistency-Token, X-Request-Id"
+_EXPOSED_HEADERS = (
+    "Content-Location, ETag, Expires, Last-Modified, Location, Retry-After, X-Consistency-Token,"
+    " X-Progress, X-Request-Id"
+)
 _JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 _SERVED = frozenset({*_JSON_TYPES, "*/*", "application/*", "text/*"})
 _FORMATS = frozenset({*_JSON_TYPES, "json"})
@@ -82,6 +85,7 @@ def respond(
                 "status": response.status,
                 "ms": round((time.perf_counter() - started) * 1000, 1),
                 "request": _request_id(event),
+                **_made(response),
                 **log,
             }
         },
@@ -99,6 +103,12 @@ def respond(
         "body": body.decode(),
         "isBase64Encoded": False,
     }
+
+
+def _made(response: Response) -> dict[str, str]:
+    """The version that a write made: type, id and number, from its address."""
+    place = response.headers.get("Location", "").split("/")[-4:]
+    return {"made": "/".join(place)} if place[2:3] == ["_history"] else {}
 
 
 def attempt(answer: Callable[[], Response], log: dict[str, Any], request_id: str) -> Response:

@@ -17,6 +17,7 @@ from local.handlers import (
     s3,
     secrets_manager,
     sqs,
+    step_functions,
 )
 from local.handlers.base import Handler
 
@@ -34,5 +35,6 @@ HANDLERS: dict[str, Handler] = {
     **s3.HANDLERS,
     **secrets_manager.HANDLERS,
     **sqs.HANDLERS,
+    **step_functions.HANDLERS,
 }
 """By type token."""

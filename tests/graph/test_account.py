@@ -17,7 +17,7 @@ PROJECT = PROJECT_FILE["name"]
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
 PROVIDER = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 # IAM's name of a service, where it isn't the provider's.
-PREFIXES = {"cognito": "cognito-idp", "opensearch": "es", "vpc": "ec2"}
+PREFIXES = {"cognito": "cognito-idp", "opensearch": "es", "sfn": "states", "vpc": "ec2"}
 
 
 def build(preview: bool = False, **changes: Any) -> Graph:

@@ -28,6 +28,7 @@ METRICS = {
     ("AWS/ES", "FreeStorageSpace"): {"ClientId", "DomainName"},
     ("AWS/Lambda", "Errors"): {"FunctionName"},
     ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
+    ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
 }
 

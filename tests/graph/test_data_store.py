@@ -12,6 +12,7 @@ from components._functions import code_files, code_hash
 from components._search_domain import zone_count
 from components.data_store import DataStore, DataStoreArgs
 from functions.api import guards, idempotency
+from functions.bulk import jobs
 from functions.indexer import quarantine
 from functions.shared import changes, grants
 from functions.shared.items import Version, item_of
@@ -24,6 +25,7 @@ POLICY = "aws:iam/rolePolicy:RolePolicy"
 MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 INVOCATION = "aws:lambda/invocation:Invocation"
 VAULT = "aws:backup/vault:Vault"
+MACHINES = "arn:aws:sfn:eu-central-1:111122223333:"
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_1"
 MINIMAL: DataStoreArgs = {
     "vpc_id": "vpc-1",
@@ -98,7 +100,7 @@ def stateful(graph: Graph) -> list[Registration]:
 
 
 def test_data_are_kept_unless_told_otherwise(graph: Graph, small: Graph) -> None:
-    assert len(stateful(graph)) == 6
+    assert len(stateful(graph)) == 7
     for made, kept in ((graph, True), (small, False)):
         assert {(r.protect, r.retain_on_delete) for r in stateful(made)} == {(kept, kept)}
         for table in made.all(TABLE):
@@ -137,7 +139,7 @@ def test_everything_is_encrypted_with_the_own_key(graph: Graph) -> None:
         graph.one(VAULT).inputs["kmsKeyArn"],
         graph.one("aws:sqs/queue:Queue").inputs["kmsMasterKeyId"],
     ]
-    assert len(used) == 17
+    assert len(used) == 22
     assert set(used) == {key}
 
 
@@ -157,13 +159,18 @@ def test_search_is_reached_by_the_functions_only(graph: Graph) -> None:
     assert (rule.inputs["fromPort"], rule.inputs["toPort"]) == (443, 443)
 
 
+def searching(graph: Graph) -> list[Registration]:
+    """The functions that reach the domain: all but the eraser."""
+    return [function for function in graph.all(FUNCTION) if function.name != "data-eraser"]
+
+
 def test_other_roles_are_refused_by_the_domain(graph: Graph) -> None:
     token = "aws:opensearch/domainPolicy:DomainPolicy"
     [refusal] = json.loads(graph.one(token).inputs["accessPolicies"])["Statement"]
     assert refusal["Effect"] == "Deny"
-    roles = {function.inputs["role"] for function in graph.all(FUNCTION)}
+    roles = {function.inputs["role"] for function in searching(graph)}
     assert set(refusal["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]) == roles
-    assert len(roles) == 4
+    assert len(roles) == 5
 
 
 def test_search_may_write_its_logs_first(graph: Graph) -> None:
@@ -199,7 +206,7 @@ def test_size_of_search(graph: Graph, small: Graph) -> None:
 def test_address_of_search(graph: Graph) -> None:
     assert url("vpc-data.es.amazonaws.com") == "https://vpc-data.es.amazonaws.com"
     assert url("http://127.0.0.1:9200") == "http://127.0.0.1:9200"
-    for function in graph.all(FUNCTION):
+    for function in searching(graph):
         endpoint = function.inputs["environment"]["variables"]["SEARCH_ENDPOINT"]
         assert endpoint == outputs(graph)["search_endpoint"] == "https://data-search-endpoint"
 
@@ -215,6 +222,8 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
         "ISSUER": ISSUER,
         "CLIENT_IDS": "browser,cli",
         "CONSISTENCY_KEY": "data-consistency-key-result",
+        "JOBS_BUCKET": "data-jobs-bucket",
+        "EXPORT_MACHINE": f"{MACHINES}data-export/arn",
     }
     assert told["data-indexer"] == {
         "CONTROL_TABLE_NAME": "data-control-name",
@@ -249,7 +258,8 @@ def test_the_api_appends_and_reads(graph: Graph) -> None:
         *((f"dynamodb:{act}Item", "data-control/arn") for act in ("Get", "Put", "Update")),
         *((f"dynamodb:{act}", "data-control/arn") for act in ("BatchGetItem", "Query")),
         *((f"s3:{act}Object", "data-overflow/arn/*") for act in ("Get", "Put", "Delete")),
-        ("s3:ListBucket", "data-overflow/arn"),
+        *(("s3:ListBucket", f"data-{bucket}/arn") for bucket in ("jobs", "overflow")),
+        *((f"s3:{act}Object", "data-jobs/arn/*") for act in ("Get", "Delete")),
         ("es:ESHttpPost", "data-search/arn/*/_search"),
     }
 
@@ -263,6 +273,7 @@ def test_the_api_guards_its_writes_and_touches_no_other_record(
     assert limited["Condition"] == {
         "ForAllValues:StringLike": {
             "dynamodb:LeadingKeys": [
+                f"{jobs.PREFIX}*",
                 changes.REGISTER,
                 f"{grants.STATES}*",
                 f"{grants.PREFIX}*",
@@ -321,7 +332,7 @@ def test_the_index_admin_touches_the_index_only(graph: Graph) -> None:
 
 
 def test_the_index_is_ready_before_the_stream_is_read(graph: Graph) -> None:
-    prepared, mapping = graph.one(INVOCATION), graph.one(MAPPING)
+    prepared, mapping = graph.one(INVOCATION), graph.one(MAPPING, "data-indexer")
     assert prepared.urn in mapping.depends_on
     for earlier in (
         graph.one("aws:opensearch/domainPolicy:DomainPolicy"),
@@ -338,7 +349,7 @@ def test_the_index_is_prepared_anew_when_code_or_roles_change(graph: Graph) -> N
     roles = {f.name: f.inputs["role"] for f in graph.all(FUNCTION)}
     assert prepared["functionName"] == "data-index-admin-name"
     assert json.loads(prepared["input"]) == {
-        "read_roles": [roles["data-api"], roles["data-index-keeper"]],
+        "read_roles": [roles["data-api"], roles["data-exporter"], roles["data-index-keeper"]],
         "write_roles": [roles["data-indexer"], roles["data-index-keeper"]],
     }
     code = code_hash(code_files("functions.index_admin.handler.handler"))
@@ -347,7 +358,7 @@ def test_the_index_is_prepared_anew_when_code_or_roles_change(graph: Graph) -> N
 
 
 def test_the_stream_is_read_from_its_start_without_loss(graph: Graph) -> None:
-    mapping = graph.one(MAPPING).inputs
+    mapping = graph.one(MAPPING, "data-indexer").inputs
     assert mapping["eventSourceArn"] == outputs(graph)["stream_arn"]
     assert mapping["startingPosition"] == "TRIM_HORIZON"
     assert mapping["bisectBatchOnFunctionError"] is True
@@ -361,6 +372,25 @@ def test_the_stream_is_read_from_its_start_without_loss(graph: Graph) -> None:
     assert ("sqs:SendMessage", failures.split(":", 5)[5]) in granted(
         graph, "data-indexer-policy", "sqs"
     )
+
+
+def test_erased_markers_and_nothing_else_have_versions_removed(graph: Graph) -> None:
+    mapping = graph.one(MAPPING, "data-eraser").inputs
+    [chosen] = mapping["filterCriteria"]["filters"]
+    assert json.loads(chosen["pattern"]) == {
+        "eventName": ["INSERT"],
+        "dynamodb": {"NewImage": {"erased": {"BOOL": [True]}}},
+    }
+    assert mapping["eventSourceArn"] == outputs(graph)["stream_arn"]
+    assert mapping["maximumRetryAttempts"] == -1
+    versions = outputs(graph)["table_arn"].split(":", 5)[5]
+    removing = {
+        policy.name
+        for policy in graph.all(POLICY)
+        for action, resource in granted(graph, policy.name, "dynamodb")
+        if resource == versions and action in ("dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+    }
+    assert removing == {"data-eraser-policy"}
 
 
 def test_backups_reach_everything_and_end_with_erasure(graph: Graph, small: Graph) -> None:

@@ -128,8 +128,9 @@ def test_every_compartment_and_operation_that_is_listed_is_served(
         for resource in rest["resource"]
         for operation in resource.get("operation", ())
     }
-    for kind, name in operations:
-        engine(EMPTY)
-        made = api.make({"resourceType": kind})
-        assert api.get(f"/{kind}/{made['id']}/${name}").status == 200
-    assert operations
+    assert operations == {("Patient", "everything"), ("Patient", "export"), ("Group", "export")}
+    engine(EMPTY)
+    made = api.make({"resourceType": "Patient"})
+    assert api.get(f"/Patient/{made['id']}/$everything").status == 200
+    for path in ("/$export", "/Patient/$export", "/Group/1/$export"):
+        assert "respond-async" in api.get(path).body["issue"][0]["diagnostics"]

@@ -15,8 +15,8 @@ from functions.shared.identity import Identity
 from functions.shared.resources import RESOURCE_TYPES
 
 READING = {"read", "vread", "search"}
-CARE = READING | {"create", "update", "patch", "delete", "history"}
-ALL = CARE | {"erase", "reindex", "export"}
+CARE = READING | {"create", "update", "patch", "delete", "history", "export"}
+ALL = CARE | {"erase", "reindex", "import"}
 FINANCIAL = {
     "Account", "ChargeItem", "ChargeItemDefinition", "Claim", "ClaimResponse", "Contract",
     "Coverage", "CoverageEligibilityRequest", "CoverageEligibilityResponse", "EnrollmentRequest",
