@@ -66,6 +66,17 @@ class Api:
         answer = persistently(lambda: self._called(method, url, body, headers or {}))
         return answer.json() if answer.content else None
 
+    def lines(self, path: str) -> tuple[list[str], str | None]:
+        """(the lines of an answer, the link to the next page if there is one)
+
+        Raises what `call` does.
+        """
+        url = path if path.startswith(self._stack.api_url) else self._stack.api_url + path
+        answer = persistently(lambda: self._called("GET", url, None, {}))
+        # Not `splitlines`: a text may contain what Unicode calls the end of a line.
+        lines = answer.content.decode().split("\n")[:-1]
+        return lines, answer.links.get("next", {}).get("url")
+
     def put(self, url: str, headers: Mapping[str, str], body: Body) -> None:
         """Sends bytes to a presigned URL, once: the body can't be read again."""
         data: Any = body if len(body) else b""  # a stream without length would go in chunks

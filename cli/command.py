@@ -32,7 +32,7 @@ from rich.table import Table
 
 from . import datasets as catalogue
 from . import download as downloads
-from . import sharing_commands, sign_in, stack
+from . import evidence_commands, sharing_commands, sign_in, stack
 from .errors import CommandError
 from .files import files_below
 from .journal import journal_of
@@ -196,6 +196,7 @@ def search(
 
 
 sharing_commands.register(app)
+evidence_commands.register(app)
 
 
 def main() -> None:

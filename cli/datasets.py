@@ -85,14 +85,7 @@ def find(api: Api, name: str) -> Dataset | None:
         except Refused as refusal:
             if refusal.status not in (403, 404, 410):
                 raise
-    found = [
-        resource
-        for resource in search(api, "DocumentReference", [("description:exact", name)])
-        if resource.get("description") == name
-    ]
-    if len(found) > 1:
-        ids = ", ".join(resource["id"] for resource in found)
-        raise CommandError(f"{len(found)} datasets are named {name!r}; use an id: {ids}")
+    found = _named(api, name)
     return opened(api, found[0]) if found else None
 
 
@@ -102,6 +95,15 @@ def require(api: Api, name: str) -> Dataset:
     if dataset is None:
         raise CommandError(f"There is no dataset {name!r}. List yours with: ai4h datasets")
     return dataset
+
+
+def identify(api: Api, name: str) -> str:
+    """The id of the user's dataset of this name, or else the name as an id.
+
+    By its id one is found that was deleted, too. CommandError when several have the name.
+    """
+    found = _named(api, name)
+    return found[0]["id"] if found else name
 
 
 def opened(api: Api, resource: dict[str, Any]) -> Dataset:
@@ -171,6 +173,19 @@ def search(api: Api, resource_type: str, terms: list[tuple[str, str]]) -> Iterat
             yield entry["resource"]
         links = {link["relation"]: link["url"] for link in bundle.get("link", ())}
         url = links.get("next")
+
+
+def _named(api: Api, name: str) -> list[dict[str, Any]]:
+    """The only dataset of that name, or none. CommandError when several have it."""
+    found = [
+        resource
+        for resource in search(api, "DocumentReference", [("description:exact", name)])
+        if resource.get("description") == name
+    ]
+    if len(found) > 1:
+        ids = ", ".join(resource["id"] for resource in found)
+        raise CommandError(f"{len(found)} datasets are named {name!r}; use an id: {ids}")
+    return found
 
 
 def content(api: Api, entry: Entry, start: int = 0) -> Iterator[bytes]:

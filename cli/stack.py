@@ -30,6 +30,8 @@ class Stack:
     client_id: str
     aws_endpoint_url: str | None = None
     """Of an emulated AWS."""
+    evidence_public_key: str = ""
+    """What the evidence of datasets is verified with (PEM)."""
 
 
 def home() -> Path:
@@ -75,6 +77,8 @@ def _read(path: Path) -> Stack:
             user_pool_id=found["user_pool_id"],
             client_id=found.get("client_id") or found["cli_client_id"],
             aws_endpoint_url=found.get("aws_endpoint_url"),
+            evidence_public_key=found.get("evidence_public_key")
+            or found.get("outputs", {}).get("evidence_public_key", ""),
         )
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}.") from None

@@ -188,6 +188,34 @@ def failed_jobs_alarm(kind: str, machine_arn: pulumi.Input[str]) -> Alarm:
     )
 
 
+def evidence_alarms(function_name: pulumi.Input[str], queue_name: pulumi.Input[str]) -> list[Alarm]:
+    """Of the function that signs datasets' logs, and of the queue of what it couldn't append.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    return [
+        Alarm(
+            "unsealed-evidence",
+            "A dataset's log can't be signed: it may have been altered.",
+            "AWS/Lambda",
+            "Errors",
+            {"FunctionName": function_name},
+            "Sum",
+            0,
+            periods=2,
+        ),
+        Alarm(
+            "unrecorded-reads",
+            "Reads of datasets could not be appended to their logs and wait in a queue.",
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            {"QueueName": queue_name},
+            "Maximum",
+            0,
+        ),
+    ]
+
+
 def errors_alarm(function_name: pulumi.Input[str]) -> Alarm:
     """Of a function that nobody waits for.
 

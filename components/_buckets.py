@@ -1,12 +1,24 @@
 """Buckets that nobody reaches by accident: no public access, no ACLs, TLS only, versioned."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 ABORT_UPLOADS_AFTER_DAYS = 1
+
+
+@dataclass(frozen=True)
+class Retention:
+    """For how long nobody removes or replaces an object.
+
+    `mode`: COMPLIANCE is for everybody, GOVERNANCE for all but who has the right to pass over it.
+    """
+
+    mode: str
+    days: int
 
 
 def private_bucket(
@@ -17,15 +29,16 @@ def private_bucket(
     expire_after_days: int | None = None,
     noncurrent_days: int = 30,
     abort_uploads_after_days: int = ABORT_UPLOADS_AFTER_DAYS,
+    lock: Retention | None = None,
 ) -> aws.s3.Bucket:
     """A private bucket, encrypted with the key (or with S3's own: log targets allow no other).
 
     `expire_after_days` deletes objects by age; superseded versions go after `noncurrent_days`, the
-    parts of unfinished uploads after `abort_uploads_after_days`.
+    parts of unfinished uploads after `abort_uploads_after_days`. `lock` keeps versions in place.
     The settings are children of the bucket. Its policy is `bucket_policy`'s, since what the
     policy names is often made after the bucket.
     """
-    bucket = aws.s3.Bucket(name, opts=opts)
+    bucket = aws.s3.Bucket(name, object_lock_enabled=True if lock else None, opts=opts)
     child = pulumi.ResourceOptions(parent=bucket)
     aws.s3.BucketPublicAccessBlock(
         name,
@@ -58,6 +71,13 @@ def private_bucket(
         ],
         opts=child,
     )
+    if lock is not None:
+        aws.s3.BucketObjectLockConfiguration(
+            name,
+            bucket=bucket.id,
+            rule={"default_retention": {"mode": lock.mode, "days": lock.days}},
+            opts=pulumi.ResourceOptions(parent=bucket, depends_on=[versioning]),
+        )
     # A rule on superseded versions needs versioning to be on.
     aws.s3.BucketLifecycleConfiguration(
         name,

@@ -1,4 +1,4 @@
-"""KMS keys of one's own: rotated yearly, administered by the account, used by named services."""
+"""KMS keys of one's own, administered by the account, used by named services or one role."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,6 +42,30 @@ ACCOUNT_ACTIONS = (
 )
 
 
+# Of those, the ones of a key that signs, and who may read the public half.
+SIGNING_KEY_ACTIONS = (
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    "kms:DescribeKey",
+    "kms:DisableKey",
+    "kms:EnableKey",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:GetPublicKey",
+    "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:RevokeGrant",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+)
+
+
 def encryption_key(
     name: str,
     description: str,
@@ -51,26 +75,56 @@ def encryption_key(
     region: str | None = None,
 ) -> aws.kms.Key:
     """A symmetric key; `statements` let services use it (their values may be Outputs)."""
-    account = aws.get_caller_identity_output().account_id
-    partition = aws.get_partition_output().partition
-    root = {
-        "Sid": "Account",
-        "Effect": "Allow",
-        "Principal": {"AWS": pulumi.Output.concat("arn:", partition, ":iam::", account, ":root")},
-        "Action": ACCOUNT_ACTIONS,
-        "Resource": "*",
-    }
     return aws.kms.Key(
         name,
         description=description,
         enable_key_rotation=True,
         deletion_window_in_days=30,
-        policy=pulumi.Output.json_dumps(
-            {"Version": "2012-10-17", "Statement": [root, *statements]}
-        ),
+        policy=_policy([_account(ACCOUNT_ACTIONS), *statements]),
         region=region,
         opts=opts,
     )
+
+
+def signing_key(
+    name: str, description: str, *, signer_arn: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> aws.kms.Key:
+    """An elliptic key with which one role signs, and nobody else in the account.
+
+    KMS doesn't rotate such keys: what was signed must stay verifiable with one public key.
+    """
+    signer = {
+        "Sid": "Signer",
+        "Effect": "Allow",
+        "Principal": {"AWS": signer_arn},
+        "Action": "kms:Sign",
+        "Resource": "*",
+    }
+    return aws.kms.Key(
+        name,
+        description=description,
+        customer_master_key_spec="ECC_NIST_P256",
+        key_usage="SIGN_VERIFY",
+        deletion_window_in_days=30,
+        policy=_policy([_account(SIGNING_KEY_ACTIONS), signer]),
+        opts=opts,
+    )
+
+
+def _account(actions: Sequence[str]) -> Mapping[str, Any]:
+    account = aws.get_caller_identity_output().account_id
+    partition = aws.get_partition_output().partition
+    return {
+        "Sid": "Account",
+        "Effect": "Allow",
+        "Principal": {"AWS": pulumi.Output.concat("arn:", partition, ":iam::", account, ":root")},
+        "Action": actions,
+        "Resource": "*",
+    }
+
+
+def _policy(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def log_statement(region: pulumi.Input[str]) -> Mapping[str, Any]:

@@ -90,8 +90,18 @@ def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
 
 def table_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
     """Use the tables' key, through DynamoDB only."""
-    service = pulumi.Output.concat("dynamodb.", aws.get_region_output().region, ".amazonaws.com")
+    return _key_through("dynamodb", key_arn)
+
+
+def queue_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """Use the key of the queue of reads, through SQS only."""
+    return _key_through("sqs", key_arn)
+
+
+def _key_through(service: str, key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    region = aws.get_region_output().region
+    name = pulumi.Output.concat(service, ".", region, ".amazonaws.com")
     return {
         **allow(KEY_USE_ACTIONS, key_arn),
-        "Condition": {"StringEquals": {"kms:ViaService": service}},
+        "Condition": {"StringEquals": {"kms:ViaService": name}},
     }

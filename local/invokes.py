@@ -2,6 +2,8 @@
 
 They are facts of the local AWS, known without asking it: a preview needs no server."""
 
+import base64
+import textwrap
 import zlib
 from typing import Any
 
@@ -29,9 +31,20 @@ def invoke(clients: Clients, token: str, arguments: dict[str, Any]) -> dict[str,
             answer = {"cidrBlock": _range(arguments["id"])}
         case "aws:ec2/getManagedPrefixList:getManagedPrefixList":
             answer = {"entries": [{"cidr": STORAGE_RANGE, "description": ""}]}
+        case "aws:kms/getPublicKey:getPublicKey":
+            answer = _public_key(clients, arguments["keyId"])
         case _:
             raise LocalError("no such function here: add it to local/invokes.py")
     return arguments | answer
+
+
+def _public_key(clients: Clients, key: str) -> dict[str, Any]:
+    """The only one of these that the local AWS is asked for."""
+    found = clients.of("kms").get_public_key(KeyId=key)
+    lines = textwrap.wrap(base64.b64encode(found["PublicKey"]).decode(), 64)
+    pem = "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+    return {"id": found["KeyId"], "arn": found["KeyId"], "publicKeyPem": pem,
+            "keyUsage": found["KeyUsage"], "customerMasterKeySpec": found["KeySpec"]}  # fmt: skip
 
 
 def _range(subnet: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from urllib.parse import parse_qsl
 
 from functions.api import guards, idempotency, interactions, json_patch, writes
 from functions.api.decisions import decided
 from functions.search import parameters, plan
 from functions.search.view import View
-from functions.shared import access, consistency, grants, headers, store
+from functions.shared import access, consistency, evidence, grants, headers, store
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response
 from functions.shared.identity import Identity
@@ -104,9 +105,9 @@ def delete(request: Request, identity: Identity, resource_type: str) -> Response
         if found is None:
             return interactions.removed(request, None)
         writes.require_match(found, matched)
-        version, also = decided(request, identity, found, writes.tombstone(found))
+        version, also, events = decided(request, identity, found, writes.tombstone(found))
         try:
-            store.append(version, also)
+            evidence.recorded(events, partial(_append, version, also))
         except Stale:
             continue
         return interactions.removed(request, version, consistency.header([version]))
@@ -163,11 +164,11 @@ def claim(
     resource_type = version.pk.partition("/")[0]
     guard = guards.key(identity, resource_type, criteria)
     former = ""
-    version, decisions = decided(request, identity, None, version)
+    version, decisions, events = decided(request, identity, None, version)
     for _ in range(_TRIES):
-        claimed = guards.action(guard, version.pk, instead_of=former)
+        actions = [guards.action(guard, version.pk, instead_of=former), *also, *decisions]
         try:
-            store.create(version, [claimed, *also, *decisions])
+            evidence.recorded(events, partial(_create, version, actions))
         except ActionRefused as refused:
             if refused.index:
                 break  # the same request, sent twice at once
@@ -199,9 +200,9 @@ def _change(
     """Writes what `following` makes of the matching resource, if it still matches."""
     resource_type = found.pk.partition("/")[0]
     for _ in range(_TRIES):
-        version, also = decided(request, identity, found, following(found))
+        version, also, events = decided(request, identity, found, following(found))
         try:
-            store.append(version, also)
+            evidence.recorded(events, partial(_append, version, also))
         except Stale:
             again = match(request, identity, resource_type, criteria)
             if again is None:
@@ -210,6 +211,14 @@ def _change(
         else:
             return interactions.written(request, version)
     raise _busy()
+
+
+def _create(version: Version, also: Sequence[Action], records: Sequence[Action]) -> None:
+    store.create(version, [*also, *records])
+
+
+def _append(version: Version, also: Sequence[Action], records: Sequence[Action]) -> None:
+    store.append(version, [*also, *records])
 
 
 def _hits(

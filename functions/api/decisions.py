@@ -1,18 +1,22 @@
 """What an owner decides about a dataset, and what goes with it in the same transaction.
 
 A write of a Consent makes or ends grants; a write of a DocumentReference says whether grants on the
-dataset count. Every write of these types comes through `decided`, whichever interaction it is of.
+dataset count. Both are evidence. Every write of these types comes through `decided`, whichever
+interaction it is of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from functions.api import consents
 from functions.api.consents import Terms
-from functions.shared import access, grants, store
+from functions.shared import access, evidence, grants, store
 from functions.shared.errors import FhirError
+from functions.shared.evidence import Event, Kind
 from functions.shared.grants import Grant
 from functions.shared.http import Request
 from functions.shared.identity import Identity
@@ -20,14 +24,23 @@ from functions.shared.items import Version
 from functions.shared.resources import parse
 from functions.shared.store import Action
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIDING = frozenset({"Consent", "DocumentReference"})
+_KINDS: Mapping[str, Kind] = {
+    "proposed": "asked",
+    "active": "granted",
+    "rejected": "declined",
+    "inactive": "revoked",
+    "entered-in-error": "revoked",
+}
 
 
 class Decided(NamedTuple):
-    """The version to write and the actions that belong into its transaction."""
+    """The version to write, and the actions and the evidence that belong into its transaction."""
 
     version: Version
     actions: list[Action]
+    events: tuple[Event, ...] = ()
 
 
 def decided(
@@ -42,11 +55,13 @@ def decided(
         return Decided(version, [])
     if kind == "Consent":
         return _consent(request, identity, last, version)
+    dataset = _id(version)
     if last is None:
-        return Decided(version, [])
+        return Decided(version, [], (evidence.event(identity, dataset, "created", version),))
     is_withdrawn = version.deleted or parse(version.body).get("status") != "current"
-    dataset = version.pk.partition("/")[2]
-    return Decided(version, [grants.put_state(dataset, is_withdrawn=is_withdrawn)])
+    done: Kind = "withdrawn" if is_withdrawn else "changed"
+    event = evidence.event(identity, dataset, "deleted" if version.deleted else done, version)
+    return Decided(version, [grants.put_state(dataset, is_withdrawn=is_withdrawn)], (event,))
 
 
 def _consent(
@@ -54,7 +69,7 @@ def _consent(
 ) -> Decided:
     if last and last.dataset and version.deleted:
         ended = replace(_terms_of(last), status="inactive")
-        return Decided(version, _actions(ended, version))
+        return Decided(version, _actions(ended, version), _events(identity, ended, version))
     if version.deleted:
         return Decided(version, [])
     resource = parse(version.body)
@@ -68,12 +83,13 @@ def _consent(
     if last is not None:
         if last.deleted or _terms_of(last).grantees != terms.grantees:
             raise _settled("Who is meant by a Consent doesn't change")
-        return Decided(version, _actions(terms, version))
+        return Decided(version, _actions(terms, version), _events(identity, terms, version))
     actions = _actions(terms, version)
     if owner != identity.subject:
         asked = Grant(f"subject#{identity.subject}", dataset, _id(version), False, 0, terms.until)
         actions.append(grants.put(asked))
-    return Decided(replace(version, owner=owner, dataset=dataset), actions)
+    events = _events(identity, terms, version)
+    return Decided(replace(version, owner=owner, dataset=dataset), actions, events)
 
 
 def _owner(identity: Identity, terms: Terms) -> str:
@@ -107,11 +123,34 @@ def _actions(terms: Terms, version: Version) -> list[Action]:
     return [grants.put(grant) for grant in terms.grants(_id(version))]
 
 
+def _events(identity: Identity, terms: Terms, version: Version) -> tuple[Event, ...]:
+    """What a Consent is in the evidence of its dataset, if there is or was one."""
+    if store.latest(f"DocumentReference/{terms.dataset}", body=False) is None:
+        return ()
+    event = evidence.event(
+        identity,
+        terms.dataset,
+        _KINDS[terms.status],
+        version,
+        grantees=sorted(terms.grantees),
+        start=_instant(terms.start),
+        end=_instant(terms.until),
+        purposes=list(terms.purposes),
+        reason=terms.reason,
+    )
+    return (event,)
+
+
 def _terms_of(last: Version) -> Terms:
     stored = last if last.body else store.read(last.pk, last.version)
     if stored is None or not stored.body:
         raise _settled("A Consent that was deleted stays so")
     return consents.terms(parse(stored.body), last.dataset)
+
+
+def _instant(microseconds: int) -> str:
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _id(version: Version) -> str:

@@ -12,19 +12,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 from functions.api import idempotency, json_patch, writes
 from functions.api.decisions import decided
 from functions.api.idempotency import Made
-from functions.shared import consistency, grants, headers, store
+from functions.shared import consistency, evidence, grants, headers, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response, fhir, resource_of
 from functions.shared.identity import Identity
 from functions.shared.items import Version
 from functions.shared.resources import new_id
-from functions.shared.store import ActionRefused, Stale, Taken
+from functions.shared.store import Action, ActionRefused, Stale, Taken
 
 _TRIES = 5
 """How often a write without If-Match is tried when others write at the same time."""
@@ -39,11 +40,10 @@ def create(request: Request, identity: Identity, resource_type: str) -> Response
     if before is None:
         resource = body_of(request, resource_type)
         draft = writes.draft(resource, new_id(), 1, identity.subject)
-        version, also = decided(request, identity, None, draft)
+        version, also, events = decided(request, identity, None, draft)
+        also = [*idempotency.actions(request, identity, [record(version)]), *also]
         try:
-            store.create(
-                version, [*idempotency.actions(request, identity, [record(version)]), *also]
-            )
+            evidence.recorded(events, lambda records: store.create(version, [*also, *records]))
         except ActionRefused as refused:
             before = idempotency.made_by(request, refused.item)
         else:
@@ -70,9 +70,7 @@ def read(request: Request, identity: Identity, resource_type: str, resource_id: 
     version = store.latest(f"{resource_type}/{resource_id}")
     if version is None:
         raise _unknown(resource_type, resource_id)
-    grants.require_sight(identity, version)
-    headers.require_alive(version)
-    return _answer(request, version)
+    return _shown(request, identity, version)
 
 
 def vread(
@@ -84,8 +82,13 @@ def vread(
         version = store.read(f"{resource_type}/{resource_id}", int(number))
     if version is None:
         raise _unknown(resource_type, resource_id)
-    grants.require_sight(identity, version)
+    return _shown(request, identity, version)
+
+
+def _shown(request: Request, identity: Identity, version: Version) -> Response:
+    consents = grants.require_sight(identity, version)
     headers.require_alive(version)
+    evidence.note_read(identity, version, consents)
     return _answer(request, version)
 
 
@@ -168,18 +171,24 @@ def change(
         last = store.latest(pk, body=body)
         if last is not None:
             require_owner(identity, pk.partition("/")[0], last.owner)
-        version, also = decided(request, identity, last, following(last))
+        version, also, events = decided(request, identity, last, following(last))
         try:
-            if last is None:
-                store.create(version, also)
-            else:
-                store.append(version, also, revive=last.deleted)
+            evidence.recorded(events, partial(_write, last, version, also))
         except (Stale, Taken):
             if matched is not None:
                 raise
         else:
             return last, version
     raise FhirError(409, "conflict", "Others are changing the resource; try again.")
+
+
+def _write(
+    last: Version | None, version: Version, also: Sequence[Action], records: Sequence[Action]
+) -> None:
+    if last is None:
+        store.create(version, [*also, *records])
+    else:
+        store.append(version, [*also, *records], revive=last.deleted)
 
 
 class _Gone(Exception):

@@ -246,6 +246,14 @@ def _job_cancel(call: Call) -> Response:
     return bulk.cancel(call.request, call.identity, call.resource_id)
 
 
+def _evidence(call: Call) -> Response:
+    from functions.api import evidence  # here, since few requests need it
+
+    if call.resource_type != "DocumentReference":
+        raise FhirError(404, "not-supported", "Only a DocumentReference has evidence.")
+    return evidence.export(call.request, call.identity, call.resource_id)
+
+
 def _parameters(request: Request) -> list[tuple[str, str]]:
     """Of a search: from the URL, and from a form that was posted."""
     return [*request.query, *(_form(request) if request.method == "POST" else ())]
@@ -280,6 +288,7 @@ ROUTES = (
     Route("POST", "/{type}/{id}/{member}/_search", "", "search", _search_compartment),
     Route("GET", "/{type}/{id}/$everything", "", "read", _everything),
     Route("POST", "/{type}/{id}/$everything", "", "read", _everything),
+    Route("GET", "/{type}/{id}/$evidence", "", "read", _evidence),
     Route("GET", "/$export", "", None, _export),
     Route("POST", "/$export", "", None, _export),
     Route("GET", "/{type}/$export", "", "export", _export),
@@ -313,6 +322,7 @@ _WORDS = frozenset(
         "openapi.json",
         "$erase",
         "$everything",
+        "$evidence",
         "$export",
         "$validate",
     }

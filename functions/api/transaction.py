@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 from functions.api import guards, idempotency, interactions, planned, writes
 from functions.api.answers import Answer
@@ -17,8 +18,9 @@ from functions.api.entries import Entry
 from functions.api.idempotency import Made
 from functions.api.links import Links
 from functions.api.planned import Write
-from functions.shared import consistency, headers, store
+from functions.shared import consistency, evidence, headers, store
 from functions.shared.errors import FhirError
+from functions.shared.evidence import Event
 from functions.shared.http import Request
 from functions.shared.identity import Identity
 from functions.shared.items import Version
@@ -45,13 +47,11 @@ def run(request: Request, identity: Identity, given: Sequence[Entry]) -> Done:
         raise _too_many()
     for _ in range(_TRIES if before is None else 0):
         now = deepcopy(writing)
-        versions, also = _prepare(request, identity, now)
+        versions, also, events = _prepare(request, identity, now)
         keyed = idempotency.actions(request, identity, [_made(write) for write in now])
         also += keyed
-        if len(versions) + len(also) > MAX_ACTIONS:
-            raise _too_many()
         try:
-            store.write_all(versions, also)
+            evidence.recorded(events, partial(_write, versions, also))
         except Stale:
             continue
         except ActionRefused as refused:
@@ -66,20 +66,29 @@ def run(request: Request, identity: Identity, given: Sequence[Entry]) -> Done:
     raise FhirError(409, "conflict", "Others are changing the same resources; try again.")
 
 
+def _write(versions: Sequence[Version], also: Sequence[Action], records: Sequence[Action]) -> None:
+    if len(versions) + len(also) + len(records) > MAX_ACTIONS:
+        raise _too_many()
+    store.write_all(versions, [*also, *records])
+
+
 def _prepare(
     request: Request, identity: Identity, writing: Sequence[Write]
-) -> tuple[list[Version], list[Action]]:
-    """(versions to write, conditions and guards that go with them)."""
+) -> tuple[list[Version], list[Action], list[Event]]:
+    """(versions to write, conditions and guards that go with them, what is evidence of datasets)"""
     planned.resolve(request, identity, writing)
     planned.require_distinct(writing)
     links = Links(request, identity, writing)
     decisions: list[Action] = []
+    events: list[Event] = []
     for write in writing:
         with planned.at(write.entry):
             write.version = _version(identity, write, links)
             if write.version:
-                write.version, more = decided(request, identity, write.last, write.version)
-                decisions += more
+                found = decided(request, identity, write.last, write.version)
+                write.version = found.version
+                decisions += found.actions
+                events += found.events
     versions = [write.version for write in writing if write.version]
     existing = {w.last.pk: w.last.version for w in writing if w.is_create and w.last}
     written = {version.pk for version in versions}
@@ -88,7 +97,7 @@ def _prepare(
         for pk, number in (existing | links.used).items()
         if pk not in written
     ]
-    return versions, [*also, *_guards(writing), *decisions]
+    return versions, [*also, *_guards(writing), *decisions], events
 
 
 def _version(identity: Identity, write: Write, links: Links) -> Version | None:

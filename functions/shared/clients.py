@@ -34,3 +34,15 @@ def s3() -> Any:
 def step_functions() -> Any:
     """Starts the jobs that take longer than a request."""
     return boto3.client("stepfunctions", config=_CONFIG)
+
+
+@cache
+def sqs() -> Any:
+    """Takes what is read of datasets to their evidence."""
+    return boto3.client("sqs", config=_CONFIG)
+
+
+@cache
+def lambda_() -> Any:
+    """Calls another function and waits for its answer."""
+    return boto3.client("lambda", config=_CONFIG)

@@ -16,9 +16,9 @@ long after its grant ended; until then its holder can read the Consent and the r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +68,8 @@ class Reach:
     """Ids of others' datasets."""
     consents: frozenset[str] = frozenset()
     """Ids of others' Consents: those that name the user, and those by which the user asked."""
+    grounds: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """Dataset -> ids of the Consents that share it with the user now."""
 
     def shows(self, pk: str, owner: str, dataset: str) -> bool:
         """Whether the user may see a version of that key, owner and dataset."""
@@ -106,21 +108,33 @@ def reach(identity: Identity) -> Reach:
     with ThreadPoolExecutor(min(_PARALLEL, len(names))) as pool:
         found = [grant for grants in pool.map(_given, names) for grant in grants]
     now = _microseconds()
-    current = {g.dataset for g in found if g.is_active and g.start <= now <= g.until}
+    current = [g for g in found if g.is_active and g.start <= now <= g.until]
+    named = {grant.dataset for grant in current}
+    datasets = frozenset(named - _withdrawn(named))
     return Reach(
         identity.subject,
-        datasets=frozenset(current - _withdrawn(current)),
+        datasets=datasets,
         consents=frozenset(grant.consent for grant in found),
+        grounds={
+            dataset: tuple(grant.consent for grant in current if grant.dataset == dataset)
+            for dataset in datasets
+        },
     )
 
 
-def require_sight(identity: Identity, version: Version) -> None:
-    """403 on a private resource of somebody else that isn't shared with the user now."""
-    kind = version.pk.partition("/")[0]
+def require_sight(identity: Identity, version: Version) -> tuple[str, ...]:
+    """403 on a private resource of somebody else that isn't shared with the user now.
+
+    Returns the ids of the Consents that share a dataset's, if the user needs them to see it.
+    """
+    kind, _, resource_id = version.pk.partition("/")
     if access.owns(identity, kind, version.owner):  # most reads: nothing has to be looked up
-        return
-    if not reach(identity).shows(version.pk, version.owner, version.dataset):
+        return ()
+    seen = reach(identity)
+    if not seen.shows(version.pk, version.owner, version.dataset):
         access.require_owner(identity, kind, version.owner)
+    dataset = resource_id if kind == "DocumentReference" else version.dataset
+    return seen.grounds.get(dataset, ())
 
 
 def put(grant: Grant) -> Action:

@@ -8,7 +8,7 @@ SHORTEST_WAIT_DAYS = 7
 
 
 class Key(Handler):
-    """A symmetric key with its policy, which the local AWS enforces."""
+    """A key with its policy, which the local AWS enforces."""
 
     fixed = frozenset({"customerMasterKeySpec", "keyUsage", "multiRegion"})
     own = ("deletionWindowInDays", "enableKeyRotation", "rotationPeriodInDays", "isEnabled",
@@ -43,6 +43,8 @@ class Key(Handler):
 
     def _rotate(self, aws: Aws, identity: str, inputs: Properties) -> None:
         kms = aws.of("kms", inputs)
+        if inputs.get("keyUsage", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
+            return  # AWS rotates no others
         if inputs.get("enableKeyRotation"):
             kms.enable_key_rotation(KeyId=identity)
         else:

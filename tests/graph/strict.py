@@ -69,6 +69,7 @@ CALLS: dict[str, Mapping[str, Any]] = {
         "zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"],
         "groupNames": [f"{REGION}-zg-1"],
     },
+    "aws:kms/getPublicKey:getPublicKey": {"publicKeyPem": "-----BEGIN PUBLIC KEY-----"},
     "aws:ec2/getManagedPrefixList:getManagedPrefixList": {
         "name": f"com.amazonaws.{REGION}.s3",
         "entries": [{"cidr": "3.5.136.0/22", "description": ""}],

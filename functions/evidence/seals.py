@@ -1,0 +1,146 @@
+"""Seals: signed heads of logs, kept in a bucket where nothing can be replaced or removed in time.
+
+A seal is one line of JSON in the canonical form of the records: dataset, count of records, hash of
+the last one's line, time, key, algorithm, and the signature over the line without it. A log that
+lost its tail is shorter than its newest seal says.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from functools import cache
+from typing import Any
+
+import boto3
+
+from functions.shared import evidence
+from functions.shared.clients import dynamodb, s3
+from functions.shared.evidence import FIRST, UNSEALED, Head
+from functions.shared.log import logger
+from functions.shared.resources import instant
+
+ALGORITHM = "ECDSA_SHA_256"
+
+_LARGEST = 10**12
+
+
+class BrokenError(Exception):
+    """A log isn't what its newest seal says: `seal` is that one's line."""
+
+    def __init__(self, dataset: str, problem: str, seal: str) -> None:
+        super().__init__(f"{dataset}: {problem}")
+        self.seal = seal
+
+
+@cache
+def kms() -> Any:
+    """Signs; the key never leaves it."""
+    return boto3.client("kms")
+
+
+def seal(dataset: str) -> str:
+    """The line of the seal on a dataset's log as it is now; made if there is none yet.
+
+    BrokenError unless the log goes on from its newest seal without a gap: what was altered or lost
+    isn't signed again.
+    """
+    newest = _newest(dataset)
+    before = Head(newest["count"], newest["hash"]) if newest else Head(0, FIRST)
+    head = evidence.head(dataset) or Head(0, FIRST)
+    if head != before and (problem := _gap(dataset, before, head)):
+        raise BrokenError(dataset, problem, evidence.canonical(newest) if newest else "")
+    if newest is None or head.count > before.count:
+        newest = _made(dataset, head)
+    _is_sealed(dataset, head.count)
+    return evidence.canonical(newest)
+
+
+def unsealed() -> list[str]:
+    """Datasets with records that no seal covers."""
+    pages = (
+        dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=os.environ["CONTROL_TABLE_NAME"],
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": UNSEALED}},
+        )
+    )
+    return [item["sk"]["S"] for page in pages for item in page["Items"]]
+
+
+def _gap(dataset: str, before: Head, head: Head) -> str:
+    """What keeps a head from being one that followed another; "" if nothing does."""
+    if head.count < before.count:
+        return f"{before.count} records were sealed, {head.count} are there"
+    number, last = before.count, before.hash
+    for line in evidence.lines(dataset, before.count):
+        record = json.loads(line)
+        number += 1
+        if (record["number"], record["previous"]) != (number, last):
+            return f"record {number} doesn't follow the one before"
+        last = evidence.digest(line)
+        if number == head.count:
+            break
+    if (number, last) != (head.count, head.hash):
+        return f"record {number} is the last, but not the one that the head names"
+    return ""
+
+
+def _made(dataset: str, head: Head) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "algorithm": ALGORITHM,
+        "count": head.count,
+        "dataset": dataset,
+        "hash": head.hash,
+        "key": os.environ["SIGNING_KEY_ID"],
+        "time": instant(),
+    }
+    digest = hashlib.sha256(evidence.canonical(content).encode()).digest()
+    signature = kms().sign(
+        KeyId=content["key"], Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM
+    )["Signature"]
+    made = content | {"signature": base64.b64encode(signature).decode()}
+    s3().put_object(
+        Bucket=os.environ["SEALS_BUCKET"],
+        Key=_key(dataset, head.count),
+        Body=evidence.canonical(made).encode(),
+        ContentType="application/json",
+        ChecksumAlgorithm="SHA256",  # S3 asks for one where objects are locked
+    )
+    logger.info("sealed", extra={"fields": {"dataset": dataset, "count": head.count}})
+    return made
+
+
+def _newest(dataset: str) -> dict[str, Any] | None:
+    """The seal with the most records, whatever was written over it or marked deleted since."""
+    bucket = os.environ["SEALS_BUCKET"]
+    listed = s3().list_object_versions(Bucket=bucket, Prefix=f"{dataset}/").get("Versions", [])
+    if not listed:
+        return None
+    first = min(listed, key=lambda version: (version["Key"], version["LastModified"]))
+    stored = s3().get_object(Bucket=bucket, Key=first["Key"], VersionId=first["VersionId"])
+    return json.loads(stored["Body"].read())
+
+
+def _key(dataset: str, count: int) -> str:
+    """Where a seal is kept: those with more records come first in a listing."""
+    return f"{dataset}/{_LARGEST - count:012d}"
+
+
+def _is_sealed(dataset: str, count: int) -> None:
+    """Takes a dataset from those that wait, unless more was appended meanwhile."""
+    client = dynamodb()
+    try:
+        client.delete_item(
+            TableName=os.environ["CONTROL_TABLE_NAME"],
+            Key={"pk": {"S": UNSEALED}, "sk": {"S": dataset}},
+            ConditionExpression="attribute_not_exists(pk) OR #count <= :count",
+            ExpressionAttributeNames={"#count": "count"},
+            ExpressionAttributeValues={":count": {"N": str(count)}},
+        )
+    except client.exceptions.ConditionalCheckFailedException:
+        logger.info("appended meanwhile", extra={"fields": {"dataset": dataset}})

@@ -1,0 +1,157 @@
+"""Evidence: what was done with a dataset is in its log, which nobody can change unseen."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from cli.errors import CommandError
+from cli.evidence import Tampered, verify
+from tests.e2e.aws import aws
+from tests.functions.api.test_grants import DATASET, consent
+
+CONTENT = b"a,b\n1,2\n"
+REASON = "urn:ai4h:consent:reason"
+PARALLEL = 12
+
+
+def post(api: Any, resource: dict[str, Any]) -> dict[str, Any]:
+    answer = api.post(f"/{resource['resourceType']}", json=resource)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def lines_of(owner: Any, dataset: str) -> list[str]:
+    answer = owner.get(f"/DocumentReference/{dataset}/$evidence")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    return answer.content.decode().split("\n")[:-1]
+
+
+def events(lines: list[str]) -> list[tuple[str, str]]:
+    return [(record["event"], record["user"]) for record in map(json.loads, lines[:-1])]
+
+
+@pytest.fixture(scope="module")
+def dataset(
+    client: Callable[[str], Any], stack: dict[str, Any], eventually: Callable[..., None]
+) -> str:
+    """A dataset with a file that somebody asked for, was granted, read, and lost again."""
+    owner, reader = client("data-owner"), client("practitioner")
+    made = post(owner, DATASET)["id"]
+    declared = {"contentType": "text/csv", "size": len(CONTENT)}
+    context = {"securityContext": {"reference": f"DocumentReference/{made}"}}
+    file = post(owner, {"resourceType": "Binary"} | declared | context)
+    requests.put(
+        file["presignedPutUrl"], data=CONTENT, headers=file["uploadHeaders"], timeout=10
+    ).raise_for_status()
+    eventually(lambda: "presignedGetUrl" in owner.get(f"/Binary/{file['id']}").json())
+    name = stack["users"]["practitioner"]["username"]
+    why = {"extension": [{"url": REASON, "valueString": "A study of Bräune"}]}
+    request = consent(made, ("Practitioner", name), status="proposed") | why
+    asked = post(reader, request)
+    granted = owner.put(f"/Consent/{asked['id']}", json=asked | {"status": "active"})
+    assert granted.status_code == 200, granted.text
+    paths = [f"/DocumentReference/{made}", f"/Binary/{file['id']}"] * (PARALLEL // 2)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        answers = list(pool.map(lambda path: client("practitioner").get(path), paths))
+    assert {answer.status_code for answer in answers} == {200}
+    ended = owner.put(f"/Consent/{asked['id']}", json=granted.json() | {"status": "inactive"})
+    assert ended.status_code == 200, ended.text
+    assert reader.get(f"/Binary/{file['id']}").status_code == 403
+    assert client("admin").get(f"/DocumentReference/{made}").status_code == 200
+    eventually(lambda: len(lines_of(owner, made)) == 4 + PARALLEL + 1 + 1)
+    return made
+
+
+def test_the_owner_exports_who_asked_was_granted_and_read(
+    client: Callable[[str], Any], stack: dict[str, Any], dataset: str
+) -> None:
+    lines = lines_of(client("data-owner"), dataset)
+    found = verify(lines, stack["outputs"]["evidence_public_key"], dataset)
+    users = {group: stack["users"][group]["username"] for group in stack["users"]}
+    done = events(lines)
+    assert done[:3] == [
+        ("created", users["data-owner"]),
+        ("asked", users["practitioner"]),
+        ("granted", users["data-owner"]),
+    ]
+    assert sorted(done[3:]) == sorted(
+        [
+            *[("read", users["practitioner"])] * PARALLEL,
+            ("read", users["admin"]),
+            ("revoked", users["data-owner"]),
+        ]
+    )
+    asked, read = found.records[1], next(r for r in found.records if r["event"] == "read")
+    assert (asked["reason"], asked["grantees"]) == (
+        "A study of Bräune",
+        [f"user#{users['practitioner']}"],
+    )
+    assert read["consents"] == [asked["resource"].split("/")[1]]
+    for group in ("practitioner", "challenge-host"):
+        answer = client(group).get(f"/DocumentReference/{dataset}/$evidence")
+        assert answer.status_code == 403
+    assert events(lines_of(client("admin"), dataset)) == done
+
+
+def test_what_is_changed_behind_the_platform_shows(
+    client: Callable[[str], Any], stack: dict[str, Any], dataset: str
+) -> None:
+    owner, table = client("data-owner"), stack["outputs"]["control_table_name"]
+    key, dynamodb = stack["outputs"]["evidence_public_key"], aws(stack, "dynamodb")
+    pk = {"S": f"evidence#{dataset}"}
+    items = dynamodb.query(
+        TableName=table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": pk},
+    )["Items"]
+    *records, head = items
+    count = len(records)
+
+    def attempt(said: str) -> None:
+        with pytest.raises(Tampered, match=said):
+            verify(lines_of(owner, dataset), key, dataset)
+
+    altered = records[1] | {"line": {"S": records[1]["line"]["S"].replace("study", "game")}}
+    dynamodb.put_item(TableName=table, Item=altered)
+    attempt("record 2 was altered")
+    dynamodb.put_item(TableName=table, Item=records[1])
+    # The tail, with a head that fits: all that the table says is as it was one record before.
+    dynamodb.delete_item(TableName=table, Key={"pk": pk, "sk": records[-1]["sk"]})
+    last = json.loads(records[-1]["line"]["S"])["previous"]
+    shorter = {"count": {"N": str(count - 1)}, "hash": {"S": last}}
+    dynamodb.put_item(TableName=table, Item=head | shorter)
+    attempt(f"seal is on {count} records, {count - 1} are here: the last are missing")
+    dynamodb.put_item(TableName=table, Item=records[-1])
+    dynamodb.put_item(TableName=table, Item=head)
+    assert len(verify(lines_of(owner, dataset), key, dataset).records) == count
+
+
+def test_seals_cannot_be_removed(stack: dict[str, Any], dataset: str) -> None:
+    s3 = aws(stack, "s3")
+    [bucket] = [b["Name"] for b in s3.list_buckets()["Buckets"] if "-seals-" in b["Name"]
+                and "-logs-" not in b["Name"]]  # fmt: skip
+    version = s3.list_object_versions(Bucket=bucket, Prefix=f"{dataset}/")["Versions"][0]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+
+
+def test_a_file_of_evidence_is_verified_without_the_platform(
+    client: Callable[[str], Any], stack: dict[str, Any], dataset: str, tmp_path: Path
+) -> None:
+    from cli.evidence_commands import verify_evidence
+
+    file, key = tmp_path / "evidence.ndjson", tmp_path / "key.pem"
+    lines = lines_of(client("data-owner"), dataset)
+    key.write_text(stack["outputs"]["evidence_public_key"])
+    file.write_text("\n".join([*lines, ""]))
+    verify_evidence(file, dataset, key)
+    file.write_text("\n".join([*lines[:2], *lines[3:], ""]))
+    with pytest.raises(CommandError, match="Record 3 is missing"):
+        verify_evidence(file, dataset, key)
