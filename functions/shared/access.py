@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from functions.shared.errors import FhirError, quote
 from functions.shared.identity import Identity
@@ -35,6 +37,8 @@ _CHALLENGE_TYPES = frozenset(
     {"Endpoint", "Group", "Library", "Measure", "MeasureReport", "Organization", "ResearchStudy"}
 )
 
+_Word = TypeVar("_Word", bound=str)
+
 Rules = Mapping[str, tuple[tuple[frozenset[Operation], frozenset[str]], ...]]
 
 RULES: Rules = {
@@ -45,7 +49,31 @@ RULES: Rules = {
     "challenge-host": ((_CARE, _CHALLENGE_TYPES | PRIVATE_TYPES),),
     "admin": ((_ALL, RESOURCE_TYPES),),
 }
-"""Group -> (operations, resource types) it may do. A user in several groups has them all."""
+"""Group -> (operations, resource types) it may do. A user in several groups has them all.
+
+The rules of a stack that configures none; ACCESS_RULES has those of one that does."""
+
+
+def configured(text: str) -> Rules:
+    """The rules in JSON, `{"group": [{"operations": […], "types": […]}]}`; `["*"]` is all.
+
+    ValueError or KeyError for what isn't one: without rules that are sure nobody may do anything.
+    """
+    return {
+        group: tuple(
+            (_words(rule["operations"], _ALL), _words(rule["types"], RESOURCE_TYPES))
+            for rule in given
+        )
+        for group, given in json.loads(text).items()
+    }
+
+
+def _words(given: list[str], known: frozenset[_Word]) -> frozenset[_Word]:
+    if given == ["*"]:
+        return known
+    if unknown := set(given) - known:
+        raise ValueError(f"access rules: {', '.join(sorted(unknown))} isn't known")
+    return frozenset(word for word in known if word in given)
 
 
 def _allowed(rules: Rules) -> dict[tuple[str, Operation], frozenset[str]]:
@@ -56,7 +84,7 @@ def _allowed(rules: Rules) -> dict[tuple[str, Operation], frozenset[str]]:
     }
 
 
-_ALLOWED = _allowed(RULES)
+_ALLOWED = _allowed(configured(text) if (text := os.environ.get("ACCESS_RULES")) else RULES)
 
 
 def require(identity: Identity, operation: Operation, resource_type: str) -> None:
