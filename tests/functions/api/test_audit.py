@@ -32,13 +32,14 @@ class Lines(logging.Handler):
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
+def lines(tables: Any) -> Iterator[Lines]:
+    import functions.api.handler  # noqa: F401 (sets the logger up)
     from functions.shared.log import logger
 
-    handler = Lines()
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
+    listening = Lines()
+    logger.addHandler(listening)
+    yield listening
+    logger.removeHandler(listening)
 
 
 def test_each_request_says_who_and_what(
