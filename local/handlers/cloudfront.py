@@ -11,7 +11,7 @@ class Distribution(Handler):
 
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         identity = name.upper()
-        aws.note("the behaviours' paths and origins count here; no cache, firewall, headers or TLS")
+        aws.note("the behaviours' paths and origins count here; no cache, firewall or TLS")
         return identity, {
             "arn": f"arn:aws:cloudfront::{aws.clients.account}:distribution/{identity}",
             "domainName": aws.clients.edge_url,

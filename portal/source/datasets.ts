@@ -67,8 +67,9 @@ export async function isMine(api: Api, id: string): Promise<boolean> {
   return outcome?.issue.every((issue) => issue.severity === "information") ?? false;
 }
 
-export function setStatus(api: Api, dataset: Dataset, status: Dataset["status"]): Promise<Dataset> {
-  return replaced(api, dataset, { status });
+/** Withdraws or restores a dataset, as it is now. */
+export async function setStatus(api: Api, id: string, status: Dataset["status"]): Promise<void> {
+  await replaced(api, await api.call<Dataset>("GET", `/DocumentReference/${id}`), { status });
 }
 
 /** Adds entries to a dataset's manifest, also when another page or command did so meanwhile. */
@@ -78,6 +79,7 @@ export async function addEntries(
   added: Entry[],
   send: (manifest: Blob, binary: string | undefined) => Promise<string>,
 ): Promise<void> {
+  if (!added.length) return;
   await navigator.locks.request(`manifest ${id}`, async () => {
     const dataset = await api.call<Dataset>("GET", `/DocumentReference/${id}`);
     const entries = await entriesOf(api, dataset);
@@ -103,7 +105,7 @@ export async function addEntries(
  * and the manifest goes last: it tells what there is.
  */
 export async function remove(api: Api, { dataset, entries }: Opened): Promise<void> {
-  if (dataset.status === "current") await setStatus(api, dataset, "superseded");
+  if (dataset.status === "current") await setStatus(api, dataset.id, "superseded");
   for (const binary of new Set([...entries.values()].map((entry) => entry.binary))) {
     await api.call("DELETE", `/Binary/${binary}`);
   }

@@ -16,12 +16,18 @@ try {
     const api = new Api(known, session);
     const uploads = new Uploads(api, user);
     window.addEventListener("beforeunload", (event) => {
-      if (uploads.areRunning) event.preventDefault();
+      if (uploads.running.length) event.preventDefault();
     });
     render(<App api={api} session={session} uploads={uploads} user={user} />, place);
   } else {
     render(<Welcome settings={known} session={session} />, place);
   }
 } catch (error) {
-  render(<Problem error={error} />, place);
+  render(
+    <main>
+      <Problem error={error} />
+      <a href="/">Start again</a>
+    </main>,
+    place,
+  );
 }

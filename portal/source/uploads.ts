@@ -32,7 +32,7 @@ class Sender extends BasePlugin<SenderOptions, Meta, Record<string, never>> {
   readonly #transfer: Transfer;
   readonly #files = new TaskQueue({ concurrency: LANES });
   readonly #notes = new Map<string, Note>();
-  #entries = new Map<string, Entry>();
+  #known: Promise<Map<string, Entry>> | undefined;
 
   constructor(uppy: Uploader, options: SenderOptions) {
     super(uppy, options);
@@ -46,24 +46,26 @@ class Sender extends BasePlugin<SenderOptions, Meta, Record<string, never>> {
     this.uppy.setState({
       capabilities: { ...this.uppy.getState().capabilities, resumableUploads: true },
     });
-    this.uppy.addPreProcessor(this.#prepare);
     this.uppy.addUploader(this.#send);
     this.uppy.addPostProcessor(this.#settle);
   }
 
   override uninstall(): void {
-    this.uppy.removePreProcessor(this.#prepare);
     this.uppy.removeUploader(this.#send);
     this.uppy.removePostProcessor(this.#settle);
   }
 
-  #prepare = async (): Promise<void> => {
-    this.#entries = (await open(this.opts.api, this.opts.dataset)).entries;
-  };
+  /** What the dataset has, asked once for all files of a batch, and again if that failed. */
+  #entries(): Promise<Map<string, Entry>> {
+    this.#known ??= open(this.opts.api, this.opts.dataset).then(({ entries }) => entries);
+    this.#known.catch(() => (this.#known = undefined));
+    return this.#known;
+  }
 
   #send = async (ids: string[]): Promise<void> => {
     const files = this.uppy.getFilesByIds(ids) as UploadFile[];
     this.uppy.emit("upload-start", files);
+    this.#known = undefined;
     await Promise.all(files.map((file) => this.#files.add(() => this.#sendUnlessRemoved(file))));
   };
 
@@ -88,7 +90,7 @@ class Sender extends BasePlugin<SenderOptions, Meta, Record<string, never>> {
         }
       }
     } catch (error) {
-      this.uppy.emit("upload-error", this.uppy.getFile(file.id), toError(error));
+      this.#fail(file, error);
     } finally {
       events.remove();
     }
@@ -105,7 +107,7 @@ class Sender extends BasePlugin<SenderOptions, Meta, Record<string, never>> {
         bytesTotal: file.size,
       });
     };
-    const known = this.#entries.get(path);
+    const known = (await this.#entries()).get(path);
     const note = await this.#transfer.send(path, file.data as File, known, moved, signal);
     this.#notes.set(file.id, note);
     this.uppy.emit("upload-success", this.uppy.getFile(file.id), { status: 200 });
@@ -125,30 +127,39 @@ class Sender extends BasePlugin<SenderOptions, Meta, Record<string, never>> {
 
   /** What the platform verified goes into the manifest, also when other files failed. */
   #settle = async (ids: string[]): Promise<void> => {
-    const settled: Entry[] = [];
+    const settled = new Map<UploadFile, Entry>();
     const queue = new TaskQueue({ concurrency: LANES });
     const verify = async (file: UploadFile): Promise<void> => {
       const note = this.#notes.get(file.id);
       if (!note || file.error) return;
       try {
-        settled.push(await this.#transfer.settled(note));
+        settled.set(file, await this.#transfer.settled(note));
       } catch (error) {
-        this.uppy.emit("upload-error", this.uppy.getFile(file.id), toError(error));
+        this.#fail(file, error);
       }
     };
     const files = this.uppy.getFilesByIds(ids).filter(Boolean) as UploadFile[];
     await Promise.all(files.map((file) => queue.add(() => verify(file))));
-    if (!settled.length) return;
-    await addEntries(this.opts.api, this.opts.dataset, settled, (manifest, known) =>
-      this.#transfer.sendManifest(manifest, known),
-    );
-    for (const entry of settled) await this.opts.journal.strike(entry.path);
+    const { api, dataset, journal } = this.opts;
+    try {
+      await addEntries(api, dataset, [...settled.values()], (manifest, known) =>
+        this.#transfer.sendManifest(manifest, known),
+      );
+      for (const { path } of settled.values()) await journal.strike(path);
+    } catch (error) {
+      for (const file of settled.keys()) this.#fail(file, error);
+    }
   };
+
+  #fail(file: UploadFile, error: unknown): void {
+    this.uppy.emit("upload-error", this.uppy.getFile(file.id), toError(error));
+  }
 }
 
 /** The uploads of this page, by dataset: they go on while the user looks at something else. */
 export class Uploads {
   readonly #uploaders = new Map<string, Uploader>();
+  readonly #watchers = new Set<() => void>();
 
   constructor(
     private readonly api: Api,
@@ -166,22 +177,38 @@ export class Uploads {
     const uppy: Uploader = new Uppy<Meta, Record<string, never>>({ id: dataset });
     uppy.use(Sender, { api: this.api, dataset, journal: this.journal(dataset) });
     window.addEventListener("online", () => void uppy.retryAll());
+    const told = (): void => this.#watchers.forEach((watcher) => watcher());
+    uppy.on("upload-start", told);
+    uppy.on("complete", told);
+    uppy.on("cancel-all", told);
     this.#uploaders.set(dataset, uppy);
     return uppy;
   }
 
-  /** Whether closing the page would interrupt something. */
-  get areRunning(): boolean {
-    return [...this.#uploaders.values()].some((uppy) =>
-      Object.keys(uppy.getState().currentUploads).length > 0
-    );
+  /** The datasets that something is on its way to. */
+  get running(): string[] {
+    return [...this.#uploaders]
+      .filter(([, uppy]) => Object.keys(uppy.getState().currentUploads).length > 0)
+      .map(([dataset]) => dataset);
+  }
+
+  /** Tells when `running` may have changed; gives what stops that. */
+  watch(told: () => void): () => void {
+    this.#watchers.add(told);
+    return () => this.#watchers.delete(told);
   }
 }
 
-/** Adds files and begins to send them; how many were new to this page. */
+/** Adds files and begins to send them, but those that are on their way; how many it added. */
 export function begin(uppy: Uploader, chosen: Chosen[]): number {
-  const known = new Set(uppy.getFiles().map((file) => file.meta.path));
-  const added = chosen.filter(({ path }) => !known.has(path));
+  const known = new Map(uppy.getFiles().map((file) => [file.meta.path, file]));
+  const isOnItsWay = (path: string): boolean => {
+    const file = known.get(path);
+    return file !== undefined && !file.error && !file.progress.complete;
+  };
+  const byPath = new Map(chosen.map((each) => [each.path, each]));
+  const added = [...byPath.values()].filter(({ path }) => !isOnItsWay(path));
+  uppy.removeFiles(added.flatMap(({ path }) => known.get(path)?.id ?? []));
   uppy.addFiles(
     added.map(({ path, file }) => ({
       data: file,

@@ -69,7 +69,8 @@ def picture() -> Callable[[Portal, str], None]:
 
     def take(portal: Portal, name: str) -> None:
         if folder := os.environ.get("AI4H_PICTURES"):
-            portal.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+            portal.page.evaluate("scrollTo(0, 0)")
+            portal.page.screenshot(path=Path(folder) / f"{name}.png")
 
     return take
 

@@ -63,7 +63,8 @@ def test_every_page_keeps_the_rules(
     portal.button("Clear").click()
     portal.share_with("practitioner-demo")
     axe(portal)
-    picture(portal, f"portal-dataset-{scheme}")
+    if scheme == "light":
+        picture(portal, "portal-dataset")
     portal.button("Delete…").click()
     axe(portal)
     portal.button("Keep it").click()
@@ -82,15 +83,18 @@ def test_a_phone_shows_all_without_scrolling_sideways(
     portal = visit(PHONE, has_touch=True, is_mobile=True)
     portal.sign_in("data-owner")
     portal.make_dataset("CT study on a phone")
-    portal.slow_down(600_000)
-    portal.choose_files(*folder.rglob("*.csv"), *folder.rglob("patient-0[12]/*"))
+    portal.slow_down(200_000)
+    portal.choose_files(*folder.rglob("*.csv"), *folder.rglob("patient-01/*"))
     portal.button("Pause").wait_for()
     progress = portal.page.get_by_role("progressbar", name="All files")
     expect(progress).not_to_have_js_property("value", 0)
     axe(portal)
+    portal.button("Pause").click()
+    portal.page.get_by_text("Paused.").wait_for()
     picture(portal, "portal-phone")
     width = portal.page.evaluate("document.documentElement.scrollWidth")
     assert width <= PHONE[0]
+    portal.button("Go on").click()
     portal.expect_uploaded(2)
 
 

@@ -22,6 +22,7 @@ export function App({ session, ...context }: Context & { session: Session }) {
         <a class="brand" href="#/">
           AI4H<span class="visually-hidden">: your datasets</span>
         </a>
+        <Running uploads={context.uploads} shown={dataset} />
         <span class="who">{context.user}</span>
         <Action run={() => session.signOut()}>Sign out</Action>
       </header>
@@ -34,6 +35,14 @@ export function App({ session, ...context }: Context & { session: Session }) {
       </main>
     </>
   );
+}
+
+/** Where uploads go on while the user looks at something else. */
+function Running({ uploads, shown }: Pick<Context, "uploads"> & { shown?: string }) {
+  const [running, setRunning] = useState<string[]>([]);
+  useEffect(() => uploads.watch(() => setRunning(uploads.running)), [uploads]);
+  const elsewhere = running.find((dataset) => dataset !== shown);
+  return elsewhere ? <a href={`#/datasets/${elsewhere}`}>Upload under way</a> : null;
 }
 
 function useFragment(): string {

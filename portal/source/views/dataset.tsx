@@ -102,7 +102,7 @@ function Ending({ api, opened, changed }: EndingProps) {
   const { dataset } = opened;
   const isCurrent = dataset.status === "current";
   const turn = async (): Promise<void> => {
-    await setStatus(api, dataset, isCurrent ? "superseded" : "current");
+    await setStatus(api, dataset.id, isCurrent ? "superseded" : "current");
     changed();
   };
   const end = async (): Promise<void> => {

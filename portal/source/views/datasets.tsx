@@ -5,8 +5,12 @@ import { type Consent, decide, grantees, reasonOf } from "../sharing";
 import type { Context } from "./app";
 import { Action, Form, PageHeading, Problem, day, useLoaded } from "./parts";
 
+/** How many datasets are listed at once: each is asked whose it is. */
+const LISTED = 50;
+
 /** All datasets that the user may see, and who asks for them. */
 export function DatasetsPage({ api }: Context) {
+  const [shown, setShown] = useState(LISTED);
   const { value: datasets, error } = useLoaded(() => every(api), []);
   return (
     <>
@@ -17,10 +21,15 @@ export function DatasetsPage({ api }: Context) {
       {datasets?.length === 0 && <p>There are none yet. Make your first one below.</p>}
       {datasets && (
         <ul class="cards">
-          {datasets.map((dataset) => (
+          {datasets.slice(0, shown).map((dataset) => (
             <Card key={dataset.id} api={api} dataset={dataset} />
           ))}
         </ul>
+      )}
+      {datasets && datasets.length > shown && (
+        <button type="button" onClick={() => setShown(shown + LISTED)}>
+          Show more
+        </button>
       )}
       <NewDataset api={api} />
     </>

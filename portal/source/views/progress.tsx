@@ -70,7 +70,9 @@ function Row({ file }: { file: UploadFile }) {
     ? `failed: ${file.error}`
     : uploadComplete
       ? "being verified"
-      : `${bytes(bytesUploaded || 0)} of ${bytes(file.size ?? 0)}`;
+      : bytesUploaded
+        ? `${bytes(bytesUploaded)} of ${bytes(file.size ?? 0)}`
+        : "being read";
   return (
     <li class={file.error ? "failed" : ""}>
       <span class="path">{file.meta.path}</span>

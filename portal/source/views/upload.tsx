@@ -34,7 +34,7 @@ export function Upload({ api, uploads, id, done }: UploadProps) {
     if (!found.length) return setSaid("There are no files in what you chose.");
     const added = begin(uppy, found);
     const rest = found.length - added;
-    setSaid(rest ? `${rest} of ${found.length} are here already.` : "");
+    setSaid(rest ? `${rest} of ${found.length} have names that are on their way already.` : "");
   };
   const paths = new Set(files.map((file) => file.meta.path));
   return (
