@@ -168,6 +168,8 @@ uploads_args: UploadBucketArgs = {
     "control_table_name": data.control_table_name,
     "control_table_arn": data.control_table_arn,
     "table_key_arn": data.key_arn,
+    "evidence_queue_arn": data.evidence_queue_arn,
+    "evidence_queue_url": data.evidence_queue_url,
     "consistency_key": data.consistency_key,
     "issuer": auth.issuer,
     "client_ids": client_ids,
@@ -244,6 +246,7 @@ pulumi.export("table_name", data.table_name)
 pulumi.export("control_table_name", data.control_table_name)
 pulumi.export("overflow_bucket", data.overflow_bucket)
 pulumi.export("search_endpoint", data.search_endpoint)
+pulumi.export("evidence_public_key", data.evidence_public_key)
 pulumi.export("api_function_name", data.api_function_name)
 pulumi.export("indexer_function_name", data.indexer_function_name)
 pulumi.export("index_keeper_function_name", data.index_keeper_function_name)

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._alarms import (
+    evidence_alarms,
     failed_jobs_alarm,
     failures_alarm,
     index_lag_alarm,
@@ -19,6 +20,8 @@ from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk import PARTITIONS, Bulk, partitions
 from ._erasure import erase_by_markers
+from ._evidence import PARTITIONS as EVIDENCE_PARTITIONS
+from ._evidence import Evidence
 from ._functions import Function, Functions, allow
 from ._indexing import Indexing
 from ._keys import encryption_key, log_statement
@@ -71,7 +74,8 @@ class DataStore(pulumi.ComponentResource):
     Creates: key, versions table with its stream, control table, bucket for large bodies, search
     domain, and the functions `api`, `indexer` (table to index) and `index-admin` (index and its
     access rights; run whenever its code or the roles change), a state machine for bulk exports
-    with its function and a bucket for their files, a backup plan, and alarms when there is a topic.
+    with its function and a bucket for their files, a backup plan, and alarms when there is a topic;
+    for the evidence of datasets a queue, the function `evidence`, its signing key, a locked bucket.
     """
 
     table_name: pulumi.Output[str]
@@ -92,6 +96,12 @@ class DataStore(pulumi.ComponentResource):
     """URL of the search engine; on AWS inside the VPC."""
     consistency_key: pulumi.Output[str]
     """What signs the tokens by which searches wait for writes (secret)."""
+    evidence_queue_arn: pulumi.Output[str]
+    """ARN of the queue that reads of datasets are sent to."""
+    evidence_queue_url: pulumi.Output[str]
+    """URL of that queue."""
+    evidence_public_key: pulumi.Output[str]
+    """What the evidence of datasets is verified with (PEM)."""
     api_function_arn: pulumi.Output[str]
     """ARN of the API's function."""
     api_function_name: pulumi.Output[str]
@@ -163,10 +173,21 @@ class DataStore(pulumi.ComponentResource):
             opts=self._child,
             kept=self._stateful,
         )
+        evidence = Evidence(
+            name,
+            functions=functions,
+            key=self._key,
+            control=self._control,
+            log_retention_days=self._retention,
+            protect=protect,
+            opts=self._child,
+            kept=self._stateful,
+        )
         api = self._api(
             functions,
             domain,
             bulk,
+            evidence,
             args["issuer"],
             args["client_ids"],
             update_create=args.get("update_create", False),
@@ -196,6 +217,7 @@ class DataStore(pulumi.ComponentResource):
                 failures_alarm(functions.failure_queue.name),
                 throttled_alarm(self._versions.name),
                 failed_jobs_alarm("exports", bulk.export_machine.arn),
+                *evidence_alarms(evidence.function.resource.name, evidence.failures.name),
                 *search_alarms(
                     domain.resource.domain_name,
                     aws.get_caller_identity_output().account_id,
@@ -213,6 +235,9 @@ class DataStore(pulumi.ComponentResource):
         self.overflow_bucket = self._overflow.bucket
         self.search_endpoint = domain.url
         self.consistency_key = self._tokens.result
+        self.evidence_queue_arn = evidence.queue.arn
+        self.evidence_queue_url = evidence.queue.url
+        self.evidence_public_key = evidence.public_key
         self.api_function_arn = api.resource.arn
         self.api_function_name = api.resource.name
         self.indexer_function_name = indexing.indexer.resource.name
@@ -252,6 +277,7 @@ class DataStore(pulumi.ComponentResource):
         functions: Functions,
         domain: SearchDomain,
         bulk: Bulk,
+        evidence: Evidence,
         issuer: pulumi.Input[str],
         client_ids: list[pulumi.Input[str]],
         *,
@@ -271,6 +297,7 @@ class DataStore(pulumi.ComponentResource):
                 "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
                 "CONSISTENCY_KEY": self._tokens.result,
                 **bulk.environment,
+                **evidence.environment,
             },
             statements=[
                 allow(
@@ -298,7 +325,7 @@ class DataStore(pulumi.ComponentResource):
                     self._control.arn,
                     [
                         *(PARTITIONS, "changes", "dataset#*", "grant#*", "guard#*"),
-                        "idempotency#*",
+                        *("idempotency#*", *EVIDENCE_PARTITIONS),
                     ],
                 ),
                 allow(
@@ -309,6 +336,7 @@ class DataStore(pulumi.ComponentResource):
                 allow(["s3:ListBucket"], self._overflow.arn),
                 allow(["es:ESHttpPost"], pulumi.Output.concat(domain.arn, "/*/_search")),
                 *bulk.statements,
+                *evidence.statements,
             ],
             timeout=API_SECONDS,
             memory=1024,

@@ -1,7 +1,8 @@
 """UploadBucket: private bytes, the function that lets them in and out, and the check on arrival."""
 
 import dataclasses
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -16,6 +17,7 @@ from ._upload_access import (
     object_denials,
     objects,
     read_and_remove,
+    queue_key,
     table_key,
     upload_records,
 )
@@ -56,6 +58,10 @@ class UploadBucketArgs(TypedDict):
     """ARN of that table."""
     table_key_arn: NotRequired[pulumi.Input[str]]
     """KMS key that encrypts both tables."""
+    evidence_queue_arn: NotRequired[pulumi.Input[str]]
+    """The DataStore's queue of reads, needed with its tables: what others read is recorded."""
+    evidence_queue_url: NotRequired[pulumi.Input[str]]
+    """URL of that queue."""
     consistency_key: NotRequired[pulumi.Input[str]]
     """The DataStore's (secret): writes answer with tokens. Default: they don't."""
     allowed_origins: NotRequired[list[pulumi.Input[str]]]
@@ -146,6 +152,11 @@ class UploadBucket(pulumi.ComponentResource):
         given = {name: value for name in names if (value := self._args.get(name)) is not None}
         if given and len(given) < len(names):
             raise ValueError(f"{', '.join(names)} go together")
+        if given and not {"evidence_queue_arn", "evidence_queue_url"} <= set(self._args):
+            raise ValueError(
+                "evidence_queue_arn, evidence_queue_url: needed with the tables of a DataStore, so"
+                " that nobody reads its datasets unrecorded"
+            )
         return Tables(**given) if given else None
 
     def _own_tables(self, key: aws.kms.Key, protect: bool, kept: pulumi.ResourceOptions) -> Tables:
@@ -196,6 +207,11 @@ class UploadBucket(pulumi.ComponentResource):
                     if "consistency_key" in args
                     else {}
                 ),
+                **(
+                    {"EVIDENCE_QUEUE_URL": args["evidence_queue_url"]}
+                    if "evidence_queue_url" in args
+                    else {}
+                ),
                 "TABLE_NAME": tables.table_name,
                 "CONTROL_TABLE_NAME": tables.control_table_name,
                 "BUCKET_NAME": self._bucket.bucket,
@@ -227,10 +243,18 @@ class UploadBucket(pulumi.ComponentResource):
                 upload_records(tables.control_table_arn),
                 allow(["dynamodb:BatchGetItem", "dynamodb:Query"], tables.control_table_arn),
                 table_key(tables.table_key_arn),
+                *self._evidence(tables.table_key_arn),
             ],
             timeout=GATEWAY_SECONDS,
             memory=MEMORY_MIB,
         )
+
+    def _evidence(self, queue_key_arn: pulumi.Input[str]) -> list[Mapping[str, Any]]:
+        """Send what is read to the queue, which the tables' key encrypts."""
+        if "evidence_queue_arn" not in self._args:
+            return []
+        queue_arn = self._args["evidence_queue_arn"]
+        return [allow(["sqs:SendMessage"], queue_arn), queue_key(queue_key_arn)]
 
     def _completion(self, functions: Functions) -> Function:
         tables = self._tables

@@ -1,7 +1,7 @@
 """Lambda: what a function runs on, and where what fails goes."""
 
 from policies.lifetimes import runtime_ended
-from policies.rule import both, needs, rule
+from policies.rule import both, needs, rule, unless
 
 FUNCTION = "aws:lambda/function:Function"
 
@@ -23,10 +23,16 @@ RULES = (
         "kept-records",
         "A record that can't be handled blocks no others and is kept",
         "aws:lambda/eventSourceMapping:EventSourceMapping",
-        both(
-            needs("destinationConfig.onFailure.destinationArn", advice="name a queue"),
-            needs("bisectBatchOnFunctionError", True, advice="its neighbours would fail with it"),
-            needs("maximumRecordAgeInSeconds", advice="it would block its shard for a day"),
+        unless(
+            "functionResponseTypes",
+            ["ReportBatchItemFailures"],  # of a queue, which keeps them itself
+            problems=both(
+                needs("destinationConfig.onFailure.destinationArn", advice="name a queue"),
+                needs(
+                    "bisectBatchOnFunctionError", True, advice="its neighbours would fail with it"
+                ),
+                needs("maximumRecordAgeInSeconds", advice="it would block its shard for a day"),
+            ),
         ),
     ),
 )

@@ -81,6 +81,13 @@ def both(*parts: Problems) -> Problems:
     return lambda resource: (problem for part in parts for problem in part(resource))
 
 
+def unless(path: str, *values: Any, problems: Problems) -> Problems:
+    """The problems, where the input isn't one of the values."""
+    return lambda resource: (
+        iter(()) if read(resource.inputs, path) in values else problems(resource)
+    )
+
+
 def listed(value: Any) -> list[Any]:
     """A list as it is, one value as a list of it, and nothing of what isn't known."""
     if value is None or value is UNKNOWN:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from policies.rule import UNKNOWN, Resource, both, needs, rule
+from policies.rule import UNKNOWN, Resource, both, needs, rule, unless
 
 BUCKET = "aws:s3/bucket:Bucket"
 ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -72,9 +72,15 @@ RULES = (
     rule("encrypted-backups", OWN_KEY, VAULT, needs("kmsKeyArn", advice="name a KMS key")),
     rule(
         "rotated-key",
-        "Keys are rotated every year",
+        "Keys that encrypt are rotated every year",
         KEY,
-        needs("enableKeyRotation", True, advice="AWS rotates it, and what it encrypted stays"),
+        unless(
+            "keyUsage",
+            "SIGN_VERIFY",  # AWS rotates none of them
+            problems=needs(
+                "enableKeyRotation", True, advice="AWS rotates it, and what it encrypted stays"
+            ),
+        ),
     ),
     rule(
         "recoverable-table",

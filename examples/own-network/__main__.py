@@ -26,6 +26,8 @@ uploads = UploadBucket(
         "control_table_name": data.control_table_name,
         "control_table_arn": data.control_table_arn,
         "table_key_arn": data.key_arn,
+        "evidence_queue_arn": data.evidence_queue_arn,
+        "evidence_queue_url": data.evidence_queue_url,
         "issuer": issuer,
         "client_ids": client_ids,
         "function_platform": platform,

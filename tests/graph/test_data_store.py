@@ -14,7 +14,7 @@ from components.data_store import DataStore, DataStoreArgs
 from functions.api import guards, idempotency
 from functions.bulk import jobs
 from functions.indexer import quarantine
-from functions.shared import changes, grants
+from functions.shared import changes, evidence, grants
 from functions.shared.items import Version, item_of
 from tests.graph.strict import Graph, Registration, evaluate
 
@@ -137,9 +137,9 @@ def test_everything_is_encrypted_with_the_own_key(graph: Graph) -> None:
         *(function.inputs["kmsKeyArn"] for function in graph.all(FUNCTION)),
         domain["encryptAtRest"]["kmsKeyId"],
         graph.one(VAULT).inputs["kmsKeyArn"],
-        graph.one("aws:sqs/queue:Queue").inputs["kmsMasterKeyId"],
+        *(queue.inputs["kmsMasterKeyId"] for queue in graph.all("aws:sqs/queue:Queue")),
     ]
-    assert len(used) == 22
+    assert len(used) == 26
     assert set(used) == {key}
 
 
@@ -160,8 +160,9 @@ def test_search_is_reached_by_the_functions_only(graph: Graph) -> None:
 
 
 def searching(graph: Graph) -> list[Registration]:
-    """The functions that reach the domain: all but the eraser."""
-    return [function for function in graph.all(FUNCTION) if function.name != "data-eraser"]
+    """The functions that reach the domain: all but two, which see the tables only."""
+    others = ("data-eraser", "data-evidence")
+    return [function for function in graph.all(FUNCTION) if function.name not in others]
 
 
 def test_other_roles_are_refused_by_the_domain(graph: Graph) -> None:
@@ -223,6 +224,8 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
         "CLIENT_IDS": "browser,cli",
         "CONSISTENCY_KEY": "data-consistency-key-result",
         "JOBS_BUCKET": "data-jobs-bucket",
+        "EVIDENCE_FUNCTION": "data-evidence-name",
+        "EVIDENCE_QUEUE_URL": "data-evidence-reads-url",
         "EXPORT_MACHINE": f"{MACHINES}data-export/arn",
     }
     assert told["data-indexer"] == {
@@ -279,6 +282,8 @@ def test_the_api_guards_its_writes_and_touches_no_other_record(
                 f"{grants.PREFIX}*",
                 f"{guards.PREFIX}*",
                 f"{idempotency.PREFIX}*",
+                f"{evidence.PREFIX}*",
+                evidence.UNSEALED,
             ]
         }
     }

@@ -16,7 +16,8 @@ STACKS = ("dev", "prod", "local")
 COMPONENTS = {"Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway"}
 OUTPUTS = {
     *("api_function_name", "api_key_ids", "api_keys", "api_url", "browser_client_id"),
-    *("bucket_name", "cli_client_id", "control_table_name", "hosted_ui_url"),
+    *("bucket_name", "cli_client_id", "control_table_name", "evidence_public_key"),
+    "hosted_ui_url",
     *("index_admin_function_name", "index_keeper_function_name", "indexer_function_name"),
     *("issuer", "overflow_bucket", "portal_url", "region"),
     *("search_endpoint", "stage_url", "table_name", "usage_plan_id", "user_pool_id"),

@@ -23,6 +23,7 @@ FUNCTION = "aws:lambda/function:Function"
 TABLE = f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/versions"
 CONTROL = f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/control"
 TABLE_KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/tables"
+EVIDENCE = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:reads.fifo"
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a"
 MINIMAL: UploadBucketArgs = {
     "table_name": "versions",
@@ -30,6 +31,8 @@ MINIMAL: UploadBucketArgs = {
     "control_table_name": "control",
     "control_table_arn": CONTROL,
     "table_key_arn": TABLE_KEY,
+    "evidence_queue_arn": EVIDENCE,
+    "evidence_queue_url": "https://sqs/reads.fifo",
     "issuer": ISSUER,
     "client_ids": ["browser", "cli"],
 }
@@ -152,6 +155,7 @@ def test_environment(graph: Graph, full: Graph) -> None:
         "TABLE_NAME": "versions",
         "CONTROL_TABLE_NAME": "control",
         "BUCKET_NAME": "uploads-datasets-bucket",
+        "EVIDENCE_QUEUE_URL": "https://sqs/reads.fifo",
         "ISSUER": ISSUER,
         "CLIENT_IDS": "browser,cli",
         "MAX_OBJECT_BYTES": "1000",
@@ -212,17 +216,17 @@ def test_keys_of_all_uploads_are_within_reach() -> None:
     assert {key.split("/")[0] for key in keys} == set(PREFIXES)
 
 
-def test_tables_key_is_used_through_dynamodb_only(graph: Graph) -> None:
-    for purpose in ("api", "completion"):
+def test_tables_key_is_used_through_tables_and_their_queue_only(graph: Graph) -> None:
+    for purpose, services in (("api", ("dynamodb", "sqs")), ("completion", ("dynamodb",))):
         policy = graph.one("aws:iam/rolePolicy:RolePolicy", f"uploads-{purpose}-policy")
-        [statement] = [
-            s
+        assert [
+            s["Condition"]
             for s in json.loads(policy.inputs["policy"])["Statement"]
             if s["Resource"] == TABLE_KEY
+        ] == [
+            {"StringEquals": {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"}}
+            for service in services
         ]
-        assert statement["Condition"] == {
-            "StringEquals": {"kms:ViaService": "dynamodb.eu-central-1.amazonaws.com"}
-        }
 
 
 def test_arrivals_are_verified(graph: Graph) -> None:
