@@ -28,6 +28,11 @@ _ERASE = {
     "definition": "urn:ai4h:operation:erase",
     "documentation": "For administrators: deletes with all versions, for good",
 }
+_EVIDENCE = {
+    "name": "evidence",
+    "definition": "urn:ai4h:operation:evidence",
+    "documentation": "For a dataset's owner: who asked for it, was granted it, read it",
+}
 _EVERYTHING = {
     "name": "everything",
     "definition": f"{_HL7}/OperationDefinition/Patient-everything",
@@ -104,7 +109,7 @@ def _resource(name: str) -> dict[str, Any]:
 
 
 def _operations(name: str) -> list[dict[str, str]]:
-    own = [_EVERYTHING] if name == "Patient" else []
+    own = {"Patient": [_EVERYTHING], "DocumentReference": [_EVIDENCE]}.get(name, [])
     return [*own, _EXPORTS[name]] if name in _EXPORTS else own
 
 

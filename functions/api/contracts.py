@@ -85,6 +85,10 @@ CONTRACTS: Mapping[tuple[str, str], Contract] = {
         "everything-by-parameters", "The record of a patient", _BUNDLE, "Parameters",
         ("X-Consistency-Token",),
     ),
+    ("GET", "/{type}/{id}/$evidence"): Contract(
+        "evidence", "The log of a dataset: who asked for it, was granted it, read it",
+        {200: ("Evidence",)}, parameters=("after",),
+    ),
     ("POST", "/{type}/{id}/$erase"): Contract(
         "erase", "Delete for good, with all versions", _OUTCOME,
     ),

@@ -39,6 +39,7 @@ _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _MEDIA_TYPES = {"JsonPatch": JSON_PATCH, "OpenApi": _JSON, "UploadParts": _JSON}
 _MEDIA_TYPES |= {"UploadTickets": _JSON, "UploadStatus": _JSON, "BulkManifest": _JSON}
+_MEDIA_TYPES |= {"Evidence": "application/x-ndjson"}
 
 _EVERYWHERE = ("_format", "_pretty")
 
@@ -116,7 +117,7 @@ def _has(kind: str, route: Route) -> bool:
         return bool(route.code) and route.code not in BY_UPLOADS | NOT_ON_BINARY
     if "{member}" in route.template:
         return kind in (RESOURCE, *COMPARTMENTS)
-    if "$everything" in route.template or "$export" in route.template:
+    if any(word in route.template for word in ("$everything", "$evidence", "$export")):
         return kind in (RESOURCE, *_types_at(route.template))
     return True
 
@@ -166,6 +167,8 @@ def _types_at(template: str) -> list[str]:
         return list(COMPARTMENTS)
     if "$export" in template:
         return ["Group" if "{id}" in template else "Patient"]
+    if "$evidence" in template:
+        return ["DocumentReference"]
     return ["Patient"] if "$everything" in template else sorted(RESOURCE_TYPES - {"Binary"})
 
 

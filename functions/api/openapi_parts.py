@@ -84,6 +84,7 @@ PARAMETERS: Mapping[str, Schema] = {
     "_typeFilter": _query(
         "_typeFilter", "`Type?parameter=value`: of that type only what a search would find."
     ),
+    "after": _query("after", "The number of a record: only those behind it.", _NUMBER),
     "start": _query("start", "The first day of care.", _WHEN),
     "end": _query("end", "The last day of care.", _WHEN),
     "mode": _query("mode", "What it is meant for.", {"enum": ["create", "update", "delete"]}),
@@ -191,6 +192,10 @@ _FILES: Schema = {
 }
 
 SCHEMAS: Mapping[str, Schema] = {
+    "Evidence": {
+        "type": "string",
+        "description": "Records a line, and at the end the seal; `ai4h verify-evidence` checks it.",
+    },
     "BulkManifest": _object(
         ("transactionTime", "request", "requiresAccessToken", "output", "error"),
         transactionTime=_TEXT,

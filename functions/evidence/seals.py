@@ -8,7 +8,6 @@ lost its tail is shorter than its newest seal says.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 from functools import cache
@@ -99,9 +98,11 @@ def _made(dataset: str, head: Head) -> dict[str, Any]:
         "key": os.environ["SIGNING_KEY_ID"],
         "time": instant(),
     }
-    digest = hashlib.sha256(evidence.canonical(content).encode()).digest()
     signature = kms().sign(
-        KeyId=content["key"], Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM
+        KeyId=content["key"],
+        Message=evidence.canonical(content).encode(),
+        MessageType="RAW",
+        SigningAlgorithm=ALGORITHM,
     )["Signature"]
     made = content | {"signature": base64.b64encode(signature).decode()}
     s3().put_object(

@@ -12,6 +12,7 @@ from tests.issuer import REGION, issuer, pool
 __all__ = ["issuer", "pool"]  # fixtures
 
 VERSIONS, CONTROL, OVERFLOW = "versions", "control", "overflow"
+READS = "evidence-reads.fifo"
 
 
 def create_tables(dynamodb: Any, versions: str, control: str) -> None:
@@ -48,6 +49,11 @@ def create_tables(dynamodb: Any, versions: str, control: str) -> None:
         )
 
 
+def create_queue(sqs: Any) -> str:
+    """The queue of reads; its URL."""
+    return sqs.create_queue(QueueName=READS, Attributes={"FifoQueue": "true"})["QueueUrl"]
+
+
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Any]:
     """moto with both tables and the overflow bucket; the store's DynamoDB client."""
@@ -62,13 +68,14 @@ def tables() -> Iterator[Any]:
         patch.setenv("CONSISTENCY_KEY", "key of the tests")
         from functions.shared import changes, clients
 
-        for client in (clients.dynamodb, clients.s3):
+        for client in (clients.dynamodb, clients.s3, clients.sqs):
             client.cache_clear()
         changes._registered.clear()
         create_tables(clients.dynamodb(), VERSIONS, CONTROL)
         clients.s3().create_bucket(
             Bucket=OVERFLOW, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
+        patch.setenv("EVIDENCE_QUEUE_URL", create_queue(clients.sqs()))
         yield clients.dynamodb()
-        for client in (clients.dynamodb, clients.s3):
+        for client in (clients.dynamodb, clients.s3, clients.sqs):
             client.cache_clear()

@@ -128,9 +128,12 @@ def test_every_compartment_and_operation_that_is_listed_is_served(
         for resource in rest["resource"]
         for operation in resource.get("operation", ())
     }
-    assert operations == {("Patient", "everything"), ("Patient", "export"), ("Group", "export")}
+    evidence = ("DocumentReference", "evidence")
+    exports = {("Patient", "export"), ("Group", "export")}
+    assert operations == {("Patient", "everything"), evidence, *exports}
     engine(EMPTY)
     made = api.make({"resourceType": "Patient"})
     assert api.get(f"/Patient/{made['id']}/$everything").status == 200
+    assert api.get("/DocumentReference/none/$evidence").code == "not-found"
     for path in ("/$export", "/Patient/$export", "/Group/1/$export"):
         assert "respond-async" in api.get(path).body["issue"][0]["diagnostics"]

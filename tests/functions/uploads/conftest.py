@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.conftest import create_tables
+from tests.functions.conftest import create_queue, create_tables
 from tests.functions.uploads.s3_front import Answer, S3Front
 
 VERSIONS, CONTROL, BUCKET = "uploads-versions", "uploads-control", "uploads-datasets"
@@ -95,11 +95,12 @@ def aws() -> Iterator[Any]:
         from functions.shared import clients as aws
         from functions.uploads import bucket
 
-        clients = (aws.dynamodb, aws.s3, bucket.s3)
+        clients = (aws.dynamodb, aws.s3, aws.sqs, bucket.s3)
         for client in clients:
             client.cache_clear()
         dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
         create_tables(dynamodb, VERSIONS, CONTROL)
+        patch.setenv("EVIDENCE_QUEUE_URL", create_queue(aws.sqs()))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         yield s3
