@@ -234,6 +234,7 @@ def _draft(
         part_size=part_size,
         inline=declared.data is not None,
         counted=size or 0,
+        bucket=bucket.name(),
     )
     return version, upload
 

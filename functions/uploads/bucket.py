@@ -125,7 +125,7 @@ def presign_get(key: str, s3_version: str | None, content_type: str, disposition
 def put(key: str, content: bytes, content_type: str, sha256: str) -> str | None:
     """Stores small content under a key that doesn't exist yet; its S3 version id."""
     answer = s3().put_object(
-        Bucket=_bucket(),
+        Bucket=name(),
         Key=key,
         Body=content,
         ContentType=content_type,
@@ -138,7 +138,7 @@ def put(key: str, content: bytes, content_type: str, sha256: str) -> str | None:
 def begin_parts(key: str, content_type: str) -> str:
     """Opens an object in parts, each of which must come with its SHA-256; S3's id of it."""
     answer = s3().create_multipart_upload(
-        Bucket=_bucket(),
+        Bucket=name(),
         Key=key,
         ContentType=content_type,
         ChecksumAlgorithm="SHA256",
@@ -162,7 +162,7 @@ def presign_part(key: str, upload_id: str, number: int, size: int, sha256: str) 
 
 def list_parts(key: str, upload_id: str) -> list[StoredPart] | None:
     """The parts that have arrived, by number; None when S3 has no such upload (any more)."""
-    pages = s3().get_paginator("list_parts").paginate(Bucket=_bucket(), Key=key, UploadId=upload_id)
+    pages = s3().get_paginator("list_parts").paginate(Bucket=name(), Key=key, UploadId=upload_id)
     try:
         return [
             StoredPart(part["PartNumber"], part["Size"], part["ETag"], part["ChecksumSHA256"])
@@ -185,7 +185,7 @@ def complete_parts(
     ]
     try:
         s3().complete_multipart_upload(
-            Bucket=_bucket(),
+            Bucket=name(),
             Key=key,
             UploadId=upload_id,
             MultipartUpload={"Parts": listed},
@@ -203,7 +203,7 @@ def complete_parts(
 def abort_parts(key: str, upload_id: str) -> None:
     """Removes the parts of an object that isn't joined; nothing happens when there are none."""
     try:
-        s3().abort_multipart_upload(Bucket=_bucket(), Key=key, UploadId=upload_id)
+        s3().abort_multipart_upload(Bucket=name(), Key=key, UploadId=upload_id)
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchUpload":
             raise
@@ -235,6 +235,17 @@ def head(key: str, s3_version: str | None) -> StoredObject | None:
     )
 
 
+def tag(key: str, s3_version: str | None, wanted: str) -> str | None:
+    """The value of an object version's tag; None without the tag, or the object."""
+    try:
+        answer = s3().get_object_tagging(**_object(key, s3_version))
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise
+    return next((found["Value"] for found in answer["TagSet"] if found["Key"] == wanted), None)
+
+
 def stream(key: str, s3_version: str | None) -> Iterator[bytes]:
     """An object's bytes in pieces of at most 1 MiB."""
     with closing(s3().get_object(**_object(key, s3_version))["Body"]) as body:
@@ -255,22 +266,23 @@ def remove(key: str, s3_version: str | None) -> None:
 
 def hide(key: str) -> None:
     """Puts a delete marker over an object: unreadable by its key, though not lost."""
-    s3().delete_object(Bucket=_bucket(), Key=key)
+    s3().delete_object(Bucket=name(), Key=key)
 
 
 def erase(prefix: str) -> int:
     """Removes every version and delete marker under a prefix; how many there were."""
-    return objects.erase(s3(), _bucket(), prefix)
+    return objects.erase(s3(), name(), prefix)
 
 
-def _bucket() -> str:
+def name() -> str:
+    """The bucket's name."""
     return os.environ["BUCKET_NAME"]
 
 
 def _presign(operation: str, key: str, parameters: Mapping[str, Any]) -> str:
     return s3().generate_presigned_url(
         operation,
-        Params={"Bucket": _bucket(), "Key": key, **parameters},
+        Params={"Bucket": name(), "Key": key, **parameters},
         ExpiresIn=URL_SECONDS,
     )
 
@@ -282,7 +294,7 @@ def _expiry() -> str:
 
 
 def _object(key: str, s3_version: str | None) -> dict[str, Any]:
-    return {"Bucket": _bucket(), "Key": key, **_version(s3_version)}
+    return {"Bucket": name(), "Key": key, **_version(s3_version)}
 
 
 def _version(s3_version: str | None) -> dict[str, Any]:

@@ -71,6 +71,8 @@ class Upload:
     """Version of the object under verification."""
     received: Received | None = None
     reason: str | None = None
+    bucket: str | None = None
+    """Where the key is; None for uploads from before that was recorded."""
 
 
 def object_key(dataset: str, binary_id: str, version: int) -> str:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator
 
 from functions.shared.log import logger
-from functions.uploads import bucket, records
+from functions.uploads import bucket, records, scans
 from functions.uploads.media_types import HEAD_BYTES, contradiction
 from functions.uploads.state import Received, Upload, parse_key
 
@@ -28,8 +28,10 @@ class _Mismatch(Exception):
     """The bytes aren't what was declared; the message is the reason that the owner reads."""
 
 
-def arrived(key: str, s3_version: str | None) -> Upload | None:
+def arrived(key: str, s3_version: str | None, scan: str | None = None) -> Upload | None:
     """Settles the upload whose bytes S3 reports under `key`; None if nobody registered it.
+
+    `scan` is what GuardDuty tells of them; where scans are awaited, nothing is settled without.
 
     Bytes that are no verified upload don't stay: those of a refused or deleted upload and those
     that would replace verified ones are removed; those that belong to no upload are hidden.
@@ -42,7 +44,10 @@ def arrived(key: str, s3_version: str | None) -> Upload | None:
     while upload.status == "pending":
         upload = records.change(upload, "verifying", s3_version=s3_version) or _again(upload)
     while upload.status == "verifying" and upload.s3_version == s3_version:
-        upload = _verify(upload) or _again(upload)
+        scan = scan or _scan_of(upload)
+        if scan is None:
+            return upload
+        upload = _verify(upload, scan) or _again(upload)
     if upload.status not in ("available", "verifying") or upload.s3_version != s3_version:
         bucket.remove(key, s3_version)
     return upload
@@ -79,9 +84,18 @@ def _again(upload: Upload) -> Upload:
     return current
 
 
-def _verify(upload: Upload) -> Upload | None:
+def _scan_of(upload: Upload) -> str | None:
+    """What GuardDuty has told of the bytes by their tag; None while that is awaited."""
+    return (
+        bucket.tag(upload.key, upload.s3_version, scans.TAG) if scans.is_awaited() else scans.CLEAN
+    )
+
+
+def _verify(upload: Upload, scan: str) -> Upload | None:
     """Decides about the bytes; None when the record was changed by somebody else meanwhile."""
     try:
+        if problem := scans.refusal(scan):
+            raise _Mismatch(problem)
         received = _examine(upload)
         return records.change(upload, "available", received=received)
     except _Mismatch as mismatch:
