@@ -54,6 +54,15 @@ def test_the_api_is_reached_through_the_edge_only(
     assert beside.status_code == 403
 
 
+def test_answers_are_compressed_for_whom_they_may_be(http: requests.Session, stack: Stack) -> None:
+    address = f"{stack.api_url}/metadata"
+    packed = http.get(address, headers={"Accept-Encoding": "gzip"}, timeout=TIMEOUT)
+    assert packed.headers["Content-Encoding"] == "gzip"
+    plain = http.get(address, headers={"Accept-Encoding": "identity"}, timeout=TIMEOUT)
+    assert "Content-Encoding" not in plain.headers
+    assert plain.content == packed.content
+
+
 def test_the_firewall_stops_known_attacks(http: requests.Session, stack: Stack) -> None:
     address = f"{stack.api_url}/Patient?_count=1"
     attack = http.get(address, headers={"User-Agent": BAD_INPUT}, timeout=TIMEOUT)
