@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -83,6 +83,11 @@ def _read(key: Path) -> str:
         raise CommandError(f"{key} can't be read: {error}") from None
 
 
+def _resources(record: dict[str, Any]) -> str:
+    named = record.get("resources") or [record.get("resource", "")]
+    return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
+
+
 def _print(found: Evidence, as_json: bool) -> None:
     if as_json:
         result = {"dataset": found.dataset, "sealed": found.sealed, "records": found.records}
@@ -93,7 +98,7 @@ def _print(found: Evidence, as_json: bool) -> None:
         row = (
             *(str(each["number"]), each["time"], each["event"], each["user"]),
             *(", ".join(each.get("grantees", ())), ", ".join(each.get("purposes", ()))),
-            *(each.get("reason", ""), each.get("resource", "")),
+            *(each.get("reason", ""), _resources(each)),
         )
         table.add_row(*map(escape, row))
     Console().print(table)

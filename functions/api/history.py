@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -19,7 +19,7 @@ from urllib.parse import quote as percent
 from urllib.parse import urlencode
 
 from functions.search.intervals import date_bounds
-from functions.shared import access, changes, grants, headers, store
+from functions.shared import access, changes, evidence, grants, headers, store
 from functions.shared.changes import Change, Place
 from functions.shared.errors import FhirError, operation_outcome, quote
 from functions.shared.http import MAX_ANSWER_BYTES, Request, Response, fhir, size_in_answer
@@ -84,20 +84,29 @@ def _of_resource(
     if last is None:
         raise FhirError(404, "not-found", f"There is no {quote(pk)}.")
     grants.require_sight(identity, last)
-    shows = _shows(identity, frozenset({pk.partition("/")[0]}))
+    sight = _Sight(identity, frozenset({pk.partition("/")[0]}))
     newest = min(last.version, asked.after[2] - 1) if asked.after else last.version
     keys = ((pk, number) for number in range(newest, 0, -1))
     found = _current(_read(keys, min(asked.count + 1, _BATCH)), asked)
-    visible = (v for v in found if v.updated <= asked.until and shows(v))
-    return _page(request, visible, asked)
+    visible = (v for v in found if v.updated <= asked.until and sight.shows(v))
+    return _page(request, visible, asked, sight)
 
 
-def _shows(identity: Identity, types: frozenset[str]) -> Callable[[Version | Change], bool]:
-    """Whether the user may see a version; others' grants are looked up for private types only."""
-    if not types & access.PRIVATE_TYPES:
-        return lambda _: True
-    reach = grants.reach(identity)
-    return lambda version: reach.shows(version.pk, version.owner, version.dataset)
+class _Sight:
+    """What the user may see; others' grants are looked up for private types only."""
+
+    def __init__(self, identity: Identity, types: frozenset[str]) -> None:
+        self._identity = identity
+        self._reach = grants.reach(identity) if types & access.PRIVATE_TYPES else None
+
+    def shows(self, version: Version | Change) -> bool:
+        reach = self._reach
+        return reach is None or reach.shows(version.pk, version.owner, version.dataset)
+
+    def note(self, versions: Iterable[Version]) -> None:
+        """That they are about to be seen is evidence, where others own them."""
+        if self._reach is not None:
+            evidence.note_reads(self._identity, versions, self._reach.grounds)
 
 
 def _current(versions: Iterable[Version], asked: _Asked) -> Iterator[Version]:
@@ -127,10 +136,10 @@ def _of_types(
     size = min(asked.count + 1, _BATCH)
     until = min(asked.until, asked.after[0]) if asked.after else asked.until
     scan = _Scan(changes.newest_first(types, until=until, page=size), asked.after)
-    shows = _shows(identity, types)
-    visible = (change for change in scan if shows(change))
+    sight = _Sight(identity, types)
+    visible = (change for change in scan if sight.shows(change))
     keys = ((c.pk, c.version) for c in _in_period(visible, asked, size))
-    entries, after = _page(request, _read(keys, size), asked)
+    entries, after = _page(request, _read(keys, size), asked, sight)
     return entries, after or scan.place_when_cut
 
 
@@ -177,24 +186,28 @@ def _parts(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def _page(
-    request: Request, versions: Iterable[Version], asked: _Asked
+    request: Request, versions: Iterable[Version], asked: _Asked, sight: _Sight
 ) -> tuple[list[bytes], Place | None]:
     """As many entries as asked for and as an answer holds; where the next page starts, if any."""
     entries: list[bytes] = []
     size = 0
     last: Place | None = None
-    shown: list[str] = request.log.setdefault("shown", [])
+    after: Place | None = None
+    shown: list[Version] = []
     for version in versions if asked.count else ():
         if not (version.body or version.damaged or version.deleted or version.erased):
             continue  # its body went when the resource was erased
         entry = _entry(request.base_url, version)
         size += size_in_answer(entry)
         if len(entries) == asked.count or (entries and size > MAX_ANSWER_BYTES):
-            return entries, last
+            after = last
+            break
         entries.append(entry)
-        shown.append(f"{version.pk}/{version.version}")
+        shown.append(version)
         last = changes.place(version.pk, version.version, version.updated)
-    return entries, None
+    sight.note(version for version in shown if version.body)
+    request.log["shown"] = [f"{version.pk}/{version.version}" for version in shown]
+    return entries, after
 
 
 def _entry(base_url: str, version: Version) -> bytes:

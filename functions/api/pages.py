@@ -36,8 +36,8 @@ class Page:
     path: str
     gather: Gather | None = None
     subset: Subset | None = None
-    shown: list[str] = field(default_factory=list)
-    """Keys of the resources on the page that was made."""
+    shown: list[Version] = field(default_factory=list)
+    """The resources on the page that was made."""
 
     def bundle(
         self, given: Sequence[tuple[str, str]], asked: Plan, answer: dict[str, Any]
@@ -74,7 +74,7 @@ class Page:
                 entries = [match.entry for match in matches]
                 entries += [self._entry(version, "include") for version in further]
                 if not further or sum(map(size_in_answer, entries)) <= MAX_ANSWER_BYTES:
-                    self.shown.extend(v.pk for v in (*(m.version for m in matches), *further))
+                    self.shown.extend((*(match.version for match in matches), *further))
                     return entries, hits[last]
             if len(matches) < 2:
                 raise FhirError(
@@ -82,7 +82,7 @@ class Page:
                 )
             matches = matches[: len(matches) // 2]
             last = matches[-1].place
-        self.shown.extend(match.version.pk for match in matches)
+        self.shown.extend(match.version for match in matches)
         return [match.entry for match in matches], hits[last]
 
     def _matches(self, hits: list[dict[str, Any]]) -> tuple[list[_Match], int]:

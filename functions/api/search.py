@@ -16,7 +16,7 @@ from functions.search.clauses import Clause, invalid
 from functions.search.includes import Include
 from functions.search.plan import Plan
 from functions.search.view import View
-from functions.shared import access
+from functions.shared import access, evidence
 from functions.shared.errors import FhirError, quote
 from functions.shared.headers import preference
 from functions.shared.http import Request, Response, fhir
@@ -102,7 +102,8 @@ def answer(
     gather = _gather(asked, view, request.base_url)
     page = Page(request.base_url, scope.path, gather, subset)
     bundle = page.bundle(given, asked, found)
-    request.log["shown"] = page.shown
+    evidence.note_reads(identity, page.shown, view.grounds)
+    request.log["shown"] = [version.pk for version in page.shown]
     return fhir(200, bundle)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from functions.search import freshness
@@ -39,6 +39,11 @@ class View:
         tokens = request.headers.get(consistency.HEADER.lower(), "")
         self._written = consistency.versions_of(tokens) if tokens else {}
         self._copies = freshness.copies(tokens)
+
+    @property
+    def grounds(self) -> Mapping[str, tuple[str, ...]]:
+        """Dataset -> ids of the Consents by which the user sees it, as far as it was looked up."""
+        return self._reach.grounds if self._reach else {}
 
     def query(self, types: Iterable[str], clauses: Sequence[Clause]) -> Clause:
         """What is of these types, isn't deleted, matches all clauses, and may be seen."""

@@ -69,8 +69,8 @@ class Event:
     user: str
     time: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    """`resource` (a version), and what is known of: consents, grantees, start, end, purposes,
-    reason."""
+    """`resource` (a version; `resources` of a read), and what is known of: consents, grantees,
+    start, end, purposes, reason."""
     id: str = ""
     """Of a read: the queue may bring it twice."""
 
@@ -224,40 +224,42 @@ def lines(dataset: str, after: int = 0) -> Iterator[str]:
     return (item["line"]["S"] for page in pages for item in page["Items"])
 
 
-def note_read(identity: Identity, version: Version, consents: Iterable[str] = ()) -> None:
-    """As `note_reads`, of one version."""
-    if message := _message(identity, version, consents):
-        _send(message)
+def note_read(identity: Identity, version: Version, consents: tuple[str, ...] = ()) -> None:
+    """As `note_reads`, of one version, by these Consents."""
+    note_reads(identity, [version], {dataset_of(version): consents})
 
 
-def note_reads(identity: Identity, reads: Iterable[tuple[Version, Iterable[str]]]) -> None:
-    """Sends to the queue that a user is about to see versions, and by which Consents.
+def note_reads(
+    identity: Identity, versions: Iterable[Version], grounds: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Sends to the queue that a user is about to see versions: a message for each dataset.
 
-    What isn't part of a dataset, or is the user's own, is passed over. 503 when something can't be
-    sent: then nothing may be shown.
+    `grounds`: dataset -> Consents that let the user see it. What isn't part of a dataset, or is the
+    user's own, is passed over. 503 when something can't be sent: then nothing may be shown.
     """
-    found = [_message(identity, version, consents) for version, consents in reads]
-    messages = [message for message in found if message]
-    if messages:
+    seen: dict[str, list[str]] = {}
+    for version in versions:
+        if version.owner != identity.subject and (dataset := dataset_of(version)):
+            seen.setdefault(dataset, []).append(f"{version.pk}/_history/{version.version}")
+    messages = [
+        {
+            "dataset": dataset,
+            "details": {
+                "resources": resources,
+                **({"consents": sorted(known)} if (known := grounds.get(dataset)) else {}),
+            },
+            "id": secrets.token_hex(8),
+            "subject": identity.subject,
+            "time": instant(),
+            "user": identity.username,
+        }
+        for dataset, resources in seen.items()
+    ]
+    if len(messages) > 1:
         with ThreadPoolExecutor(min(_PARALLEL, len(messages))) as pool:
             list(pool.map(_send, messages))
-
-
-def _message(
-    identity: Identity, version: Version, consents: Iterable[str]
-) -> dict[str, Any] | None:
-    dataset = dataset_of(version)
-    if not dataset or version.owner == identity.subject:
-        return None
-    known = {"consents": sorted(consents)} if consents else {}
-    return {
-        "dataset": dataset,
-        "details": {"resource": f"{version.pk}/_history/{version.version}", **known},
-        "id": secrets.token_hex(8),
-        "subject": identity.subject,
-        "time": instant(),
-        "user": identity.username,
-    }
+    elif messages:
+        _send(messages[0])
 
 
 def dataset_of(version: Version) -> str:

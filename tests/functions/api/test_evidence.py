@@ -175,6 +175,33 @@ def test_reads_of_others_are_evidence_once_however_often_they_come(
     ]
 
 
+def test_lists_of_others_are_evidence_a_record_for_each_dataset(
+    owner: Client, reader: Client, platform: Platform, engine: Callable[..., ScriptedEngine]
+) -> None:
+    datasets = [owner.make(DATASET)["id"] for _ in range(2)]
+    given = {dataset: owner.make(consent(dataset))["id"] for dataset in datasets}
+    own = reader.make(DATASET)["id"]
+    hits = [
+        {"_id": f"DocumentReference/{dataset}", "_version": 1, "sort": [dataset]}
+        for dataset in (*datasets, own)
+    ]
+    engine((200, {"hits": {"total": {"value": 3}, "hits": hits}}))
+    assert len(reader.get("/DocumentReference").body["entry"]) == 3
+    assert reader.get(f"/DocumentReference/{datasets[0]}/_history").status == 200
+    assert reader.get("/DocumentReference/_history").status == 200
+    assert owner.get("/DocumentReference/_history").status == 200
+    messages = platform.waiting()
+    assert platform.deliver(messages) == []
+    for dataset, reads in zip(datasets, (3, 2), strict=True):
+        records = verify(lines(exported(owner, dataset)), platform.key).records[2:]
+        assert [(r["user"], r["consents"]) for r in records] == [
+            ("reader", [given[dataset]])
+        ] * reads
+        assert {tuple(r["resources"]) for r in records} == {
+            (f"DocumentReference/{dataset}/_history/1",)
+        }
+
+
 def test_what_is_no_datasets_or_the_users_own_costs_no_message(
     owner: Client, api: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
