@@ -1,6 +1,9 @@
 """Evidence: what was done with a dataset is in its log, which nobody can change unseen."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,14 +13,14 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from cli.errors import CommandError
 from cli.evidence import Tampered, verify
 from tests.e2e.aws import aws
+from tests.e2e.conftest import ROOT
 from tests.functions.api.test_grants import DATASET, consent
 
 CONTENT = b"a,b\n1,2\n"
 REASON = "urn:ai4h:consent:reason"
-PARALLEL = 12
+PARALLEL = 6
 
 
 def post(api: Any, resource: dict[str, Any]) -> dict[str, Any]:
@@ -142,16 +145,40 @@ def test_seals_cannot_be_removed(stack: dict[str, Any], dataset: str) -> None:
         s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
 
-def test_a_file_of_evidence_is_verified_without_the_platform(
-    client: Callable[[str], Any], stack: dict[str, Any], dataset: str, tmp_path: Path
+def test_the_command_fetches_verifies_and_names_what_was_changed(
+    stack: dict[str, Any], dataset: str, tmp_path: Path
 ) -> None:
-    from cli.evidence_commands import verify_evidence
-
-    file, key = tmp_path / "evidence.ndjson", tmp_path / "key.pem"
-    lines = lines_of(client("data-owner"), dataset)
+    known, file, key = (tmp_path / name for name in ("stack.json", "log.ndjson", "key.pem"))
+    known.write_text(json.dumps(stack))
     key.write_text(stack["outputs"]["evidence_public_key"])
-    file.write_text("\n".join([*lines, ""]))
-    verify_evidence(file, dataset, key)
-    file.write_text("\n".join([*lines[:2], *lines[3:], ""]))
-    with pytest.raises(CommandError, match="Record 3 is missing"):
-        verify_evidence(file, dataset, key)
+
+    def run(*words: object, text: str = "", code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *map(str, words)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "AI4H_HOME": str(tmp_path),
+                "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+            },
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    user = stack["users"]["data-owner"]
+    run(
+        *("login", "--stack", known, "--username", user["username"], "--password-stdin"),
+        text=f"{user['password']}\n",
+    )
+    assert "Verified: " in run("evidence", dataset, "--out", file)
+    offline = ("verify-evidence", file, "--key", key, "--dataset", dataset)
+    records = json.loads(run(*offline, "--json"))["records"]
+    assert [record["event"] for record in records[:3]] == ["created", "asked", "granted"]
+    lines = file.read_text("utf-8").split("\n")
+    file.write_text("\n".join([*lines[:2], *lines[3:]]), "utf-8")
+    assert "Record 3 is missing" in run(*offline, code=1)
