@@ -72,6 +72,7 @@ class Evidence:
                 "CONTROL_TABLE_NAME": control.name,
                 "SEALS_BUCKET": seals.bucket,
                 "SIGNING_KEY_ID": signing.key_id,
+                "SIGNING_PUBLIC_KEY": self.public_key,
             },
             statements=[
                 partitions(

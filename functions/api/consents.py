@@ -21,6 +21,8 @@ REASON = "urn:ai4h:consent:reason"
 """URL of the extension that says why: why somebody asks, or why the owner decided so."""
 
 MAX_ACTORS = 20
+MAX_REASON = 2_000
+"""Characters: a reason is kept in the dataset's evidence."""
 
 STATUSES = frozenset({"proposed", "active", "rejected", "inactive", "entered-in-error"})
 
@@ -90,6 +92,15 @@ def terms(consent: Mapping[str, Any], dataset: str) -> Terms:
         purposes=tuple(purpose.get("code", "") for purpose in provision.get("purpose", ())),
         reason=reason_in(consent),
     )
+    if len(found.reason) > MAX_REASON:
+        raise FhirError(
+            422,
+            "too-long",
+            f"A reason has at most {MAX_REASON} characters.",
+            expression=["Consent.extension"],
+        )
+    if len(found.purposes) > MAX_ACTORS or any(len(p) > _MAX_NAME for p in found.purposes):
+        raise _refused("purpose", f"Name at most {MAX_ACTORS} purposes, each by a short code.")
     if not any(found.purposes):
         raise _refused("purpose", "Say what for: a purpose with a code, such as HRESCH.")
     if status == "rejected" and not found.reason:

@@ -14,6 +14,9 @@ from functools import cache
 from typing import Any
 
 import boto3
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from functions.shared import evidence
 from functions.shared.clients import dynamodb, s3
@@ -24,6 +27,7 @@ from functions.shared.resources import instant
 ALGORITHM = "ECDSA_SHA_256"
 
 _LARGEST = 10**12
+_PAGE = 10
 
 
 class BrokenError(Exception):
@@ -49,12 +53,14 @@ def seal(dataset: str) -> str:
     newest = _newest(dataset)
     before = Head(newest["count"], newest["hash"]) if newest else Head(0, FIRST)
     head = evidence.head(dataset) or Head(0, FIRST)
-    if head != before and (problem := _gap(dataset, before, head)):
+    if newest is not None and head == before:
+        _is_sealed(dataset, head.count)
+        return evidence.canonical(newest)
+    if problem := _gap(dataset, before, head):
         raise BrokenError(dataset, problem, evidence.canonical(newest) if newest else "")
-    if newest is None or head.count > before.count:
-        newest = _made(dataset, head)
+    made = _made(dataset, head)
     _is_sealed(dataset, head.count)
-    return evidence.canonical(newest)
+    return evidence.canonical(made)
 
 
 def unsealed() -> list[str]:
@@ -117,14 +123,41 @@ def _made(dataset: str, head: Head) -> dict[str, Any]:
 
 
 def _newest(dataset: str) -> dict[str, Any] | None:
-    """The seal with the most records, whatever was written over it or marked deleted since."""
+    """The seal with the most records, whatever else was written to the bucket or marked deleted."""
     bucket = os.environ["SEALS_BUCKET"]
-    listed = s3().list_object_versions(Bucket=bucket, Prefix=f"{dataset}/").get("Versions", [])
-    if not listed:
-        return None
-    first = min(listed, key=lambda version: (version["Key"], version["LastModified"]))
-    stored = s3().get_object(Bucket=bucket, Key=first["Key"], VersionId=first["VersionId"])
-    return json.loads(stored["Body"].read())
+    pages = (
+        s3()
+        .get_paginator("list_object_versions")
+        .paginate(Bucket=bucket, Prefix=f"{dataset}/", PaginationConfig={"PageSize": _PAGE})
+    )
+    for page in pages:
+        for found in page.get("Versions", ()):
+            place = {"Key": found["Key"], "VersionId": found["VersionId"]}
+            content = s3().get_object(Bucket=bucket, **place)["Body"].read()
+            try:
+                seal = json.loads(content)
+                if found["Key"] == _key(seal["dataset"], seal["count"]) and _is_genuine(seal):
+                    return seal
+            except (KeyError, TypeError, ValueError):
+                pass
+            logger.error("no seal of ours", extra={"fields": place})
+    return None
+
+
+def _is_genuine(seal: dict[str, Any]) -> bool:
+    """Whether the key signed it. ValueError, TypeError or KeyError for what isn't a seal at all."""
+    signed = {name: value for name, value in seal.items() if name != "signature"}
+    key = serialization.load_pem_public_key(os.environ["SIGNING_PUBLIC_KEY"].encode())
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    try:
+        key.verify(
+            base64.b64decode(seal["signature"]),
+            evidence.canonical(signed).encode(),
+            ec.ECDSA(hashes.SHA256()),
+        )
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _key(dataset: str, count: int) -> str:

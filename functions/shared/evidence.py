@@ -50,6 +50,7 @@ FIRST = "0" * 64
 
 _TRIES = 10
 _PARALLEL = 8
+_RESOURCES = 500  # of a message, which has 256 kB
 _RECENT = 50  # ids: what follows a message waits for it, so that it can't be further behind
 
 Kind = Literal[
@@ -253,13 +254,19 @@ def note_reads(
             "time": instant(),
             "user": identity.username,
         }
-        for dataset, resources in seen.items()
+        for dataset, all_of_it in seen.items()
+        for resources in _parts(all_of_it)
     ]
     if len(messages) > 1:
         with ThreadPoolExecutor(min(_PARALLEL, len(messages))) as pool:
             list(pool.map(_send, messages))
     elif messages:
         _send(messages[0])
+
+
+def _parts(resources: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(resources), _RESOURCES):
+        yield resources[start : start + _RESOURCES]
 
 
 def dataset_of(version: Version) -> str:

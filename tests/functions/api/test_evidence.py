@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.evidence import Tampered, verify
+from functions.shared.evidence import canonical
 from tests.functions.api.conftest import EMPTY, Client, Reply
 from tests.functions.api.test_grants import DATASET, consent
 from tests.issuer import REGION
@@ -74,6 +75,7 @@ def platform(tables: Any) -> Iterator[Platform]:
         )
         patch.setenv("SEALS_BUCKET", SEALS)
         patch.setenv("SIGNING_KEY_ID", made["KeyId"])
+        patch.setenv("SIGNING_PUBLIC_KEY", pem(der))
         patch.setenv("EVIDENCE_FUNCTION", "evidence")
         found = Platform(handler.handler, pem(der))
         patch.setattr(evidence, "lambda_", lambda: found)
@@ -313,3 +315,19 @@ def test_what_was_altered_is_not_signed_again_and_the_schedule_says_so(
     with pytest.raises(BrokenError, match="2 records were sealed, 1 are there"):
         platform.handler({"seal": "all"}, None)
     tables.delete_item(TableName=table, Key={"pk": {"S": "unsealed"}, "sk": {"S": dataset}})
+
+
+def test_nothing_that_is_written_beside_the_seals_counts(owner: Client, platform: Platform) -> None:
+    from functions.shared.clients import s3
+
+    dataset = owner.make(DATASET)["id"]
+    genuine = lines(exported(owner, dataset))[-1]
+    key = s3().list_objects_v2(Bucket=SEALS, Prefix=dataset)["Contents"][0]["Key"]
+    s3().delete_object(Bucket=SEALS, Key=key)
+    assert lines(exported(owner, dataset))[-1] == genuine, "a delete marker hides nothing"
+    forged = canonical(json.loads(genuine) | {"hash": "0" * 64})
+    for place, body in ((key, forged), (f"{dataset}/0", genuine), (f"{dataset}/1", "junk")):
+        s3().put_object(Bucket=SEALS, Key=place, Body=body.encode())
+    assert lines(exported(owner, dataset))[-1] == genuine
+    owner.make(consent(dataset))
+    assert done(owner, dataset, platform) == ["created owner", "granted owner"]

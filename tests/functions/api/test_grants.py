@@ -194,6 +194,7 @@ def test_nobody_grants_what_is_somebody_elses(
         {"actor": []},
         {"action": [{"text": "access"}]},
         {"provision": [{"type": "deny"}]},
+        {"purpose": [{"code": "x" * 129}]},
     ],
 )
 def test_what_would_not_be_enforced_is_refused(
