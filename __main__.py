@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import (
+    AccessRule,
     AuthPool,
     DataStore,
     DataStoreArgs,
@@ -21,7 +22,9 @@ from components import (
     PriceClass,
     UploadBucket,
     UploadBucketArgs,
+    parse_access_rules,
 )
+from components.auth_pool import GROUPS
 from components.network import parse_cidr
 
 Choice = TypeVar("Choice", bound=Enum)
@@ -75,6 +78,12 @@ try:
     parse_cidr(vpc_cidr)
 except ValueError as error:
     problems.append(f"vpcCidr: {error}")
+rules: dict[str, list[AccessRule]] = {}
+if access_rules := config.require("accessRules"):
+    try:
+        rules = parse_access_rules(access_rules)
+    except ValueError as error:
+        problems.append(f"accessRules: {error}")
 check(
     bool(domain_name) == bool(certificate_arn),
     "domainName and domainCertificateArn: set both or neither",
@@ -136,6 +145,7 @@ auth = AuthPool(
         "callback_urls": [pulumi.Output.concat(origin, "/") for origin in origins],
         "mfa": mfa,
         "threat_protection": config.require_bool("threatProtection"),
+        "groups": GROUPS | {group: GROUPS.get(group, "As accessRules say") for group in rules},
         "password_sign_in": password_sign_in,
         "domain_prefix": config.require("signInDomainPrefix"),
         "protect": protect,
@@ -159,6 +169,8 @@ data_args: DataStoreArgs = {
     "log_retention_days": retention_days,
     "protect": protect,
 }
+if rules:
+    data_args["access_rules"] = rules
 if alarm_topic_arn:
     data_args["alarm_topic_arn"] = alarm_topic_arn
 data = DataStore("data", data_args)
@@ -171,15 +183,19 @@ uploads_args: UploadBucketArgs = {
     "evidence_queue_arn": data.evidence_queue_arn,
     "evidence_queue_url": data.evidence_queue_url,
     "consistency_key": data.consistency_key,
+    "import_role_name": data.import_role_name,
     "issuer": auth.issuer,
     "client_ids": client_ids,
     "allowed_origins": origins,
     "max_object_bytes": config.require_int("maxObjectBytes"),
     "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
+    "malware_scan": config.require_bool("malwareScan"),
     "function_platform": platform,
     "log_retention_days": retention_days,
     "protect": protect,
 }
+if rules:
+    uploads_args["access_rules"] = rules
 if alarm_topic_arn:
     uploads_args["alarm_topic_arn"] = alarm_topic_arn
 uploads = UploadBucket("uploads", uploads_args)

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._access_rules import AccessRule, parse_access_rules
     from ._evalai import EvalClusterChallengeArgs, EvalClusterEvalAiArgs
     from ._layer import FunctionPlatform
     from .auth_pool import AuthPool, AuthPoolArgs, Mfa
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .upload_bucket import UploadBucket, UploadBucketArgs
 
 __all__ = [
+    "AccessRule",
     "AuthPool",
     "AuthPoolArgs",
     "DataStore",
@@ -47,12 +49,14 @@ __all__ = [
     "PriceClass",
     "UploadBucket",
     "UploadBucketArgs",
+    "parse_access_rules",
 ]
 
 __version__ = "0.1.0"
 """Of the wheel and of the component package, by https://semver.org; a release is tagged `v…`."""
 
 _MODULES = {
+    "_access_rules": ("AccessRule", "parse_access_rules"),
     "_evalai": ("EvalClusterChallengeArgs", "EvalClusterEvalAiArgs"),
     "_layer": ("FunctionPlatform",),
     "auth_pool": ("AuthPool", "AuthPoolArgs", "Mfa"),

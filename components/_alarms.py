@@ -216,6 +216,25 @@ def evidence_alarms(function_name: pulumi.Input[str], queue_name: pulumi.Input[s
     ]
 
 
+def egress_alarm(
+    name: str, bucket: pulumi.Input[str], *, gib: int, opts: pulumi.ResourceOptions
+) -> Alarm:
+    """Of a bucket from which more is read within five minutes than its users ever would.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-dimensions.html
+    """
+    metric = aws.s3.BucketMetric(f"{name}-requests", bucket=bucket, name="all", opts=opts)
+    return Alarm(
+        "unusual-egress",
+        f"More than {gib} GiB were read from the datasets within five minutes.",
+        "AWS/S3",
+        "BytesDownloaded",
+        {"BucketName": bucket, "FilterId": metric.name},
+        "Sum",
+        gib * 1024**3,
+    )
+
+
 def errors_alarm(function_name: pulumi.Input[str]) -> Alarm:
     """Of a function that nobody waits for.
 

@@ -7,16 +7,14 @@ import pulumi
 import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
+from ._bulk_machine import definition
 from ._functions import TRACE_ACTIONS, Function, Functions, allow, service_trust
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX
 
 WORKER_SECONDS = 900  # the longest there is: it says where to go on
-JOB_SECONDS = 24 * 3600
-"""After which a job is given up; functions/bulk/jobs.py has it, too."""
 FILE_DAYS = 3
 """How long files are kept; functions/bulk/jobs.py has it, too."""
-PARALLEL_PARTS = 20
 
 # A write that has begun ends within the API's time limit, and the table's index follows it.
 SETTLE_SECONDS = 30
@@ -34,22 +32,12 @@ LOG_DELIVERY_ACTIONS = (
     "logs:UpdateLogDelivery",
 )
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-RETRY = {
-    "ErrorEquals": ["States.ALL"],
-    "IntervalSeconds": 5,
-    "BackoffRate": 2,
-    "MaxDelaySeconds": 300,
-    "MaxAttempts": 8,
-    "JitterStrategy": "FULL",
-}
-
 PARTITIONS = "bulk#*"
 """Of the control table: jobs and their parts."""
 
 
 class Bulk:
-    """The function `exporter` with the machine that runs it, and the bucket of the jobs' files."""
+    """The functions `exporter` and `importer`, each with the machine that runs it, and a bucket."""
 
     def __init__(
         self,
@@ -61,29 +49,37 @@ class Bulk:
         versions: aws.dynamodb.Table,
         control: aws.dynamodb.Table,
         overflow: aws.s3.Bucket,
+        reads: aws.sqs.Queue,
+        access_rules: Mapping[str, str],
         log_retention_days: int,
         opts: pulumi.ResourceOptions,
         kept: pulumi.ResourceOptions,
     ) -> None:
-        """`kept` are the options of what must not be deleted by accident."""
-        self._name, self._opts, self._key = name, opts, key
+        """`reads`: evidence's queue. `kept`: options of what must not be deleted by accident."""
+        self._name, self._opts, self._key, self._reads = name, opts, key, reads
         self._log_retention_days = log_retention_days
         self._domain, self._versions, self._control = domain, versions, control
-        self._overflow = overflow
+        self._overflow, self._access_rules = overflow, access_rules
         self._bucket = self._job_bucket(kept)
         self.exporter = self._exporter(functions)
         self.export_machine = self._machine("export", self.exporter, settle_seconds=SETTLE_SECONDS)
+        self.importer = self._importer(functions)
+        self.import_machine = self._machine("import", self.importer)
 
     @property
     def environment(self) -> Mapping[str, pulumi.Input[str]]:
         """What the function that starts jobs must know."""
-        return {"JOBS_BUCKET": self._bucket.bucket, "EXPORT_MACHINE": self.export_machine.arn}
+        return {
+            "JOBS_BUCKET": self._bucket.bucket,
+            "EXPORT_MACHINE": self.export_machine.arn,
+            "IMPORT_MACHINE": self.import_machine.arn,
+        }
 
     @property
     def statements(self) -> Sequence[Mapping[str, Any]]:
         """What the function that starts jobs may do with machines and files."""
         return [
-            allow(["states:StartExecution"], self.export_machine.arn),
+            allow(["states:StartExecution"], [self.export_machine.arn, self.import_machine.arn]),
             allow(
                 ["s3:DeleteObject", "s3:GetObject"], pulumi.Output.concat(self._bucket.arn, "/*")
             ),
@@ -114,6 +110,7 @@ class Bulk:
                 "OVERFLOW_BUCKET": self._overflow.bucket,
                 "JOBS_BUCKET": self._bucket.bucket,
                 "SEARCH_ENDPOINT": self._domain.url,
+                **self._access_rules,
             },
             statements=[
                 allow(["dynamodb:BatchGetItem", "dynamodb:GetItem"], self._versions.arn),
@@ -132,16 +129,63 @@ class Bulk:
                 allow(["s3:GetObject"], pulumi.Output.concat(self._overflow.arn, "/*")),
                 # Without it, S3 calls an object that is gone forbidden.
                 allow(["s3:ListBucket"], self._overflow.arn),
-                allow(
-                    ["s3:DeleteObject", "s3:PutObject"],
-                    pulumi.Output.concat(self._bucket.arn, "/*"),
-                ),
-                allow(["s3:ListBucket"], self._bucket.arn),
+                *self._files(),
+                allow(["sqs:SendMessage"], self._reads.arn),
                 allow(["es:ESHttpPost"], pulumi.Output.concat(self._domain.arn, "/*/_search")),
             ],
             timeout=WORKER_SECONDS,
             memory=2048,
         )
+
+    def _importer(self, functions: Functions) -> Function:
+        return functions.function(
+            "importer",
+            "functions.bulk.importer.handler",
+            description="Steps of imports: uploaded files to versions",
+            environment={
+                "TABLE_NAME": self._versions.name,
+                "CONTROL_TABLE_NAME": self._control.name,
+                "OVERFLOW_BUCKET": self._overflow.bucket,
+                "JOBS_BUCKET": self._bucket.bucket,
+                **self._access_rules,
+            },
+            statements=[
+                allow(
+                    [
+                        *("dynamodb:ConditionCheckItem", "dynamodb:GetItem"),
+                        *("dynamodb:PutItem", "dynamodb:Query"),
+                    ],
+                    self._versions.arn,
+                ),
+                partitions(
+                    [
+                        *("dynamodb:GetItem", "dynamodb:PutItem"),
+                        *("dynamodb:Query", "dynamodb:UpdateItem"),
+                    ],
+                    self._control.arn,
+                    [PARTITIONS, "changes"],
+                ),
+                allow(
+                    ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+                    pulumi.Output.concat(self._overflow.arn, "/*"),
+                ),
+                # Without it, S3 calls an object that is gone forbidden.
+                allow(["s3:ListBucket"], self._overflow.arn),
+                *self._files(),
+            ],
+            timeout=WORKER_SECONDS,
+            memory=2048,
+        )
+
+    def _files(self) -> list[Mapping[str, Any]]:
+        """Write a job's files, and remove them when it is cancelled."""
+        return [
+            allow(
+                ["s3:DeleteObject", "s3:PutObject"],
+                pulumi.Output.concat(self._bucket.arn, "/*"),
+            ),
+            allow(["s3:ListBucket"], self._bucket.arn),
+        ]
 
     def _machine(
         self, purpose: str, worker: Function, *, settle_seconds: int = 0
@@ -222,82 +266,4 @@ def partitions(
     return {
         **allow(actions, table_arn),
         "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}},
-    }
-
-
-def definition(worker_arn: pulumi.Input[str], *, settle_seconds: int = 0) -> dict[str, Any]:
-    """The machine of a job: plan, work on the parts at once, finish; whatever fails, abandon.
-
-    What a part is, and how far it is, is in the control table: the map has numbers only. A worker
-    whose time is up is called again until its part is done.
-    """
-    caught = [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "Abandon"}]
-    wait = {"Settle": {"Type": "Wait", "Seconds": settle_seconds, "Next": "Plan"}}
-    return {
-        "StartAt": "Settle" if settle_seconds else "Plan",
-        "TimeoutSeconds": JOB_SECONDS,
-        "States": {
-            **(wait if settle_seconds else {}),
-            "Plan": {
-                **_call(worker_arn, "plan"),
-                "ResultSelector": {"parts.$": "$.Payload.parts"},
-                "ResultPath": "$.plan",
-                "Catch": caught,
-                "Next": "Parts",
-            },
-            "Parts": {
-                "Type": "Map",
-                "ItemsPath": "$.plan.parts",
-                "ItemSelector": {"job.$": "$.job", "number.$": "$$.Map.Item.Value"},
-                "MaxConcurrency": PARALLEL_PARTS,
-                "ItemProcessor": _part(worker_arn),
-                "ResultPath": None,
-                "Catch": caught,
-                "Next": "Finish",
-            },
-            "Finish": {
-                **_call(worker_arn, "finish"),
-                "ResultPath": None,
-                "Catch": caught,
-                "End": True,
-            },
-            "Abandon": {**_call(worker_arn, "abandon"), "ResultPath": None, "Next": "Failed"},
-            "Failed": {"Type": "Fail", "Error": "JobFailed"},
-        },
-    }
-
-
-def _part(worker_arn: pulumi.Input[str]) -> dict[str, Any]:
-    work = _call(worker_arn, "work", {"number.$": "$.number"})
-    return {
-        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": "Work",
-        "States": {
-            "Work": {
-                **work,
-                "ResultSelector": {"done.$": "$.Payload.done"},
-                "ResultPath": "$.result",
-                "Next": "Done?",
-            },
-            "Done?": {
-                "Type": "Choice",
-                "Choices": [{"Variable": "$.result.done", "BooleanEquals": True, "Next": "Over"}],
-                "Default": "Work",
-            },
-            "Over": {"Type": "Pass", "Result": {}, "End": True},
-        },
-    }
-
-
-def _call(
-    worker_arn: pulumi.Input[str], step: str, more: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    return {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::lambda:invoke",
-        "Parameters": {
-            "FunctionName": worker_arn,
-            "Payload": {"step": step, "job.$": "$.job", **(more or {})},
-        },
-        "Retry": [RETRY],
     }

@@ -77,6 +77,17 @@ def read_and_remove(bucket_arn: pulumi.Input[str]) -> list[Mapping[str, Any]]:
     ]
 
 
+def reading_policy(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+    """A policy for who reads uploads: nothing else of the bucket, and their key."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            allow(["s3:GetObject"], objects(bucket_arn)),
+            allow(["kms:Decrypt"], key_arn),
+        ],
+    }
+
+
 def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
     """Read and change the records of uploads, with their quota in the same transaction."""
     return allow(

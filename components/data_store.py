@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from ._access_rules import AccessRule, rules_environment
 from ._alarms import (
     evidence_alarms,
     failed_jobs_alarm,
@@ -52,6 +53,8 @@ class DataStoreArgs(TypedDict):
     """`iss` of the tokens that the API accepts."""
     client_ids: list[pulumi.Input[str]]
     """`aud` of the tokens that the API accepts."""
+    access_rules: NotRequired[dict[str, list[AccessRule]]]
+    """What each group may do, instead of the rules in functions/shared/access.py."""
     update_create: NotRequired[bool]
     """A PUT to an unknown id makes the resource, so that clients choose ids. Default: false."""
     search: NotRequired[DataStoreSearchArgs]
@@ -73,8 +76,8 @@ class DataStore(pulumi.ComponentResource):
 
     Creates: key, versions table with its stream, control table, bucket for large bodies, search
     domain, and the functions `api`, `indexer` (table to index) and `index-admin` (index and its
-    access rights; run whenever its code or the roles change), a state machine for bulk exports
-    with its function and a bucket for their files, a backup plan, and alarms when there is a topic;
+    access rights; run whenever its code or the roles change), state machines for bulk exports and
+    imports with their functions and a bucket, a backup plan, and alarms when there is a topic;
     for the evidence of datasets a queue, the function `evidence`, its signing key, a locked bucket.
     """
 
@@ -106,6 +109,8 @@ class DataStore(pulumi.ComponentResource):
     """ARN of the API's function."""
     api_function_name: pulumi.Output[str]
     """Name of the API's function."""
+    import_role_name: pulumi.Output[str]
+    """Role of the function that imports: to read files, it needs rights from their bucket."""
     indexer_function_name: pulumi.Output[str]
     """Name of the function that fills the index."""
     index_keeper_function_name: pulumi.Output[str]
@@ -161,18 +166,6 @@ class DataStore(pulumi.ComponentResource):
         )
         admin_role = functions.role("index-admin")
         domain = self._domain(args, functions, admin_role)
-        bulk = Bulk(
-            name,
-            functions=functions,
-            domain=domain,
-            key=self._key,
-            versions=self._versions,
-            control=self._control,
-            overflow=self._overflow,
-            log_retention_days=self._retention,
-            opts=self._child,
-            kept=self._stateful,
-        )
         evidence = Evidence(
             name,
             functions=functions,
@@ -183,15 +176,21 @@ class DataStore(pulumi.ComponentResource):
             opts=self._child,
             kept=self._stateful,
         )
-        api = self._api(
-            functions,
-            domain,
-            bulk,
-            evidence,
-            args["issuer"],
-            args["client_ids"],
-            update_create=args.get("update_create", False),
+        bulk = Bulk(
+            name,
+            functions=functions,
+            domain=domain,
+            key=self._key,
+            versions=self._versions,
+            control=self._control,
+            overflow=self._overflow,
+            reads=evidence.queue,
+            access_rules=rules_environment(args.get("access_rules")),
+            log_retention_days=self._retention,
+            opts=self._child,
+            kept=self._stateful,
         )
+        api = self._api(functions, domain, bulk, evidence, args)
         indexing = Indexing(
             name,
             functions=functions,
@@ -217,6 +216,7 @@ class DataStore(pulumi.ComponentResource):
                 failures_alarm(functions.failure_queue.name),
                 throttled_alarm(self._versions.name),
                 failed_jobs_alarm("exports", bulk.export_machine.arn),
+                failed_jobs_alarm("imports", bulk.import_machine.arn),
                 *evidence_alarms(evidence.function.resource.name, evidence.failures.name),
                 *search_alarms(
                     domain.resource.domain_name,
@@ -240,6 +240,7 @@ class DataStore(pulumi.ComponentResource):
         self.evidence_public_key = evidence.public_key
         self.api_function_arn = api.resource.arn
         self.api_function_name = api.resource.name
+        self.import_role_name = bulk.importer.role.name
         self.indexer_function_name = indexing.indexer.resource.name
         self.index_keeper_function_name = indexing.keeper.resource.name
         self.index_admin_function_name = indexing.admin.resource.name
@@ -278,10 +279,7 @@ class DataStore(pulumi.ComponentResource):
         domain: SearchDomain,
         bulk: Bulk,
         evidence: Evidence,
-        issuer: pulumi.Input[str],
-        client_ids: list[pulumi.Input[str]],
-        *,
-        update_create: bool,
+        args: DataStoreArgs,
     ) -> Function:
         return functions.function(
             "api",
@@ -292,10 +290,11 @@ class DataStore(pulumi.ComponentResource):
                 "CONTROL_TABLE_NAME": self._control.name,
                 "OVERFLOW_BUCKET": self._overflow.bucket,
                 "SEARCH_ENDPOINT": domain.url,
-                "UPDATE_CREATE": json.dumps(update_create),
-                "ISSUER": issuer,
-                "CLIENT_IDS": pulumi.Output.all(*client_ids).apply(",".join),
+                "UPDATE_CREATE": json.dumps(args.get("update_create", False)),
+                "ISSUER": args["issuer"],
+                "CLIENT_IDS": pulumi.Output.all(*args["client_ids"]).apply(",".join),
                 "CONSISTENCY_KEY": self._tokens.result,
+                **rules_environment(args.get("access_rules")),
                 **bulk.environment,
                 **evidence.environment,
             },

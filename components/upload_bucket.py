@@ -7,17 +7,20 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import errors_alarm, failures_alarm, raise_alarms
+from ._access_rules import AccessRule, rules_environment
+from ._alarms import egress_alarm, errors_alarm, failures_alarm, raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
+from ._malware_scan import MalwareScan
 from ._tables import Tables, control_table, versions_table
 from ._upload_access import (
     object_denials,
     objects,
-    read_and_remove,
     queue_key,
+    read_and_remove,
+    reading_policy,
     table_key,
     upload_records,
 )
@@ -36,6 +39,8 @@ CORS_ANSWER_HEADERS = [
     *("x-amz-checksum-sha256", "x-amz-checksum-type", "x-amz-request-id", "x-amz-version-id"),
 ]
 CORS_SECONDS = 3000
+
+EGRESS_GIB = 50
 
 GATEWAY_SECONDS = 29  # the gateway waits no longer
 # A large object whose checksum S3 doesn't keep is read and hashed: that takes its time.
@@ -64,16 +69,24 @@ class UploadBucketArgs(TypedDict):
     """URL of that queue."""
     consistency_key: NotRequired[pulumi.Input[str]]
     """The DataStore's (secret): writes answer with tokens. Default: they don't."""
+    access_rules: NotRequired[dict[str, list[AccessRule]]]
+    """What each group may do, as the DataStore has it. Default: functions/shared/access.py."""
+    import_role_name: NotRequired[pulumi.Input[str]]
+    """The DataStore's: lets its imports read what was uploaded. Default: they can't."""
     allowed_origins: NotRequired[list[pulumi.Input[str]]]
     """Web origins whose pages may send and fetch bytes. Default: none."""
     max_object_bytes: NotRequired[int]
     """Largest upload, in bytes. Default: 5 TiB; what isn't sent in parts ends at 5 GiB."""
     quota_bytes_per_user: NotRequired[int]
     """What one user may store, in bytes, all versions together. Default: 1 TiB."""
+    malware_scan: NotRequired[bool]
+    """Bytes are available only after GuardDuty has scanned them. AWS only. Default: false."""
     function_platform: NotRequired[FunctionPlatform]
     """Where the functions run. Default: AWS Lambda."""
     alarm_topic_arn: NotRequired[pulumi.Input[str]]
     """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
+    egress_alarm_gib: NotRequired[int]
+    """An alarm says so when more is read within five minutes, in GiB. Default: 50."""
     log_retention_days: NotRequired[int]
     """How long access logs and the functions' logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
@@ -122,14 +135,31 @@ class UploadBucket(pulumi.ComponentResource):
             log_retention_days=retention,
             opts=self._child,
         )
+        self._scan = MalwareScan(
+            name, self._bucket, awaited=args.get("malware_scan", False), opts=self._child
+        )
         upload = self._upload(functions)
         completion = self._completion(functions)
         self._verify_arrivals(completion)
+        self._scan.start(key.arn, completion)
+        if "import_role_name" in args:
+            aws.iam.RolePolicy(
+                f"{name}-import",
+                role=args["import_role_name"],
+                policy=pulumi.Output.json_dumps(reading_policy(self._bucket.arn, key.arn)),
+                opts=self._child,
+            )
         topic_arn = args.get("alarm_topic_arn")
         if topic_arn is not None:
             watched = [
                 failures_alarm(functions.failure_queue.name),
                 errors_alarm(completion.resource.name),
+                egress_alarm(
+                    name,
+                    self._bucket.bucket,
+                    gib=int(args.get("egress_alarm_gib", EGRESS_GIB)),
+                    opts=self._child,
+                ),
             ]
             raise_alarms(name, watched, topic_arn, self._child)
 
@@ -212,9 +242,11 @@ class UploadBucket(pulumi.ComponentResource):
                     if "evidence_queue_url" in args
                     else {}
                 ),
+                **rules_environment(args.get("access_rules")),
                 "TABLE_NAME": tables.table_name,
                 "CONTROL_TABLE_NAME": tables.control_table_name,
                 "BUCKET_NAME": self._bucket.bucket,
+                **self._scan.environment,
                 "ISSUER": args["issuer"],
                 "CLIENT_IDS": pulumi.Output.all(*args["client_ids"]).apply(",".join),
                 "MAX_OBJECT_BYTES": str(largest_object(args)),
@@ -224,6 +256,7 @@ class UploadBucket(pulumi.ComponentResource):
             },
             statements=[
                 *read_and_remove(self._bucket.arn),
+                *self._scan.statements,
                 # Deleting a Binary removes all versions and delete markers of its keys.
                 allow(["s3:ListBucketVersions"], self._bucket.arn),
                 allow(
@@ -265,9 +298,11 @@ class UploadBucket(pulumi.ComponentResource):
             environment={
                 "CONTROL_TABLE_NAME": tables.control_table_name,
                 "BUCKET_NAME": self._bucket.bucket,
+                **self._scan.environment,
             },
             statements=[
                 *read_and_remove(self._bucket.arn),
+                *self._scan.statements,
                 # What is put beside the uploads, by whomever, is hidden.
                 allow(["s3:DeleteObject"], pulumi.Output.concat(self._bucket.arn, "/*")),
                 upload_records(tables.control_table_arn),
@@ -295,6 +330,7 @@ class UploadBucket(pulumi.ComponentResource):
         aws.s3.BucketNotification(
             f"{self._name}-arrivals",
             bucket=self._bucket.id,
+            eventbridge=self._scan.awaited or None,  # by which GuardDuty hears
             lambda_functions=[
                 {
                     "lambda_function_arn": completion.resource.arn,

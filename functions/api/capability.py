@@ -37,6 +37,11 @@ _EVERYTHING = {
     "name": "everything",
     "definition": f"{_HL7}/OperationDefinition/Patient-everything",
 }
+_IMPORT = {
+    "name": "import",
+    "definition": "urn:ai4h:operation:import",
+    "documentation": "For administrators: resources from uploaded files of ndjson",
+}
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 _EXPORTS = {
     "": {"name": "export", "definition": f"{_BULK}/export"},
@@ -78,7 +83,7 @@ def _statement() -> dict[str, Any]:
                 "resource": [_resource(name) for name in sorted(RESOURCE_TYPES)],
                 "interaction": [{"code": code} for code in _codes(of_type=False)],
                 # Of every type; named by each of them it would be a tenth of the statement.
-                "operation": [_VALIDATE, _ERASE, _EXPORTS[""]],
+                "operation": [_VALIDATE, _ERASE, _EXPORTS[""], _IMPORT],
                 "compartment": [f"{_HL7}/CompartmentDefinition/{c.lower()}" for c in COMPARTMENTS],
             }
         ],

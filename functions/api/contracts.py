@@ -121,6 +121,16 @@ CONTRACTS: Mapping[tuple[str, str], Contract] = {
     ("DELETE", "/$export/{id}"): Contract(
         "export-cancel", "Cancel an export, or delete its files", _STARTED,
     ),
+    ("POST", "/$import"): Contract(
+        "import", "Start an import of uploaded files", _STARTED, "Parameters",
+        ("Prefer-asynchronous",),
+    ),
+    ("GET", "/$import/{id}"): Contract(
+        "import-status", "How far an import is, and what was refused when it is done", _JOB,
+    ),
+    ("DELETE", "/$import/{id}"): Contract(
+        "import-cancel", "Stop an import; what is written stays", _STARTED,
+    ),
     ("POST", "/{type}/$validate"): Contract(
         "validate", "Say whether it could be stored", _OUTCOME, RESOURCE, ("mode", "profile"),
     ),

@@ -188,7 +188,7 @@ TOLD: Mapping[str, Schema] = {
 
 _FILES: Schema = {
     "type": "array",
-    "items": _object(("type", "url", "count"), type=_TEXT, url=_TEXT, count=_SIZE),
+    "items": _object(("count",), type=_TEXT, inputUrl=_TEXT, url=_TEXT, count=_SIZE),
 }
 
 SCHEMAS: Mapping[str, Schema] = {

@@ -229,9 +229,15 @@ def _erase(call: Call) -> Response:
 
 
 def _export(call: Call) -> Response:
-    from functions.api import bulk  # here, since few requests need it
+    from functions.api import bulk_export  # here, since few requests need it
 
-    return bulk.export(call.request, call.identity, call.resource_type, call.resource_id)
+    return bulk_export.export(call.request, call.identity, call.resource_type, call.resource_id)
+
+
+def _import(call: Call) -> Response:
+    from functions.api import bulk_import
+
+    return bulk_import.start(call.request, call.identity)
 
 
 def _job_status(call: Call) -> Response:
@@ -297,6 +303,9 @@ ROUTES = (
     Route("POST", "/{type}/{id}/$export", "", "export", _export),
     Route("GET", "/$export/{id}", "", None, _job_status),
     Route("DELETE", "/$export/{id}", "", None, _job_cancel),
+    Route("POST", "/$import", "", None, _import),
+    Route("GET", "/$import/{id}", "", None, _job_status),
+    Route("DELETE", "/$import/{id}", "", None, _job_cancel),
     Route("POST", "/{type}/$validate", "", "create", _validate),
     Route("POST", "/{type}/{id}/$erase", "", "erase", _erase),
     Route("POST", "/{type}/{id}/$validate", "", "update", _validate),
@@ -324,6 +333,7 @@ _WORDS = frozenset(
         "$everything",
         "$evidence",
         "$export",
+        "$import",
         "$validate",
     }
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from functions.bulk import export, steps
+from functions.bulk import exports, steps
 from functions.shared.log import configure
 
 configure()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return steps.run(event, context, export.plan, export.step)
+    return steps.run(event, context, exports.plan, exports.step)

@@ -62,7 +62,7 @@ class Input(msgspec.Struct, frozen=True):
     bucket: str
     key: str
     size: int
-    s3_version: str | None = None
+    etag: str
     type: str = ""
 
 

@@ -1,6 +1,10 @@
-"""Bulk jobs on the real state machine: exports of real data."""
+"""Bulk jobs on real state machines: real data out and in, and a worker that is killed."""
 
 import json
+import os
+import re
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +16,7 @@ from tests.e2e.conftest import Client
 from tests.e2e.hospital import TOKEN
 from tests.functions.api.test_grants import DATASET, consent
 
+NDJSON = "application/fhir+ndjson"
 ASYNC = {"Prefer": "respond-async"}
 SECONDS = 90  # for a job; a machine's functions start cold
 
@@ -21,13 +26,18 @@ Resource = dict[str, Any]
 class Job:
     """A job that was started."""
 
-    def __init__(self, user: Client, path: str) -> None:
-        started = user.get(path, headers=ASYNC)
+    def __init__(self, user: Client, path: str, body: Resource | None = None) -> None:
+        started = user.request("POST" if body else "GET", path, json=body, headers=ASYNC)
         assert started.status_code == 202, started.text
         self._user, self.url = user, started.headers["Content-Location"]
 
     def status(self) -> requests.Response:
         return self._user.absolute(self.url)
+
+    def written(self) -> int:
+        """Resources so far, of a job that runs."""
+        told = re.search(r", (\d+) resources", self.status().headers["X-Progress"])
+        return int(told[1]) if told else 0
 
     def cancel(self) -> requests.Response:
         return self._user.delete(self.url.removeprefix(self._user.api_url))
@@ -52,6 +62,26 @@ def lines(manifest: Resource, kind: str = "output") -> Iterator[Resource]:
 
 def ids(manifest: Resource) -> set[str]:
     return {resource["id"] for resource in lines(manifest)}
+
+
+def upload(user: Client, content: bytes) -> str:
+    """The address of a Binary with these bytes, when they are available."""
+    declared = {"resourceType": "Binary", "contentType": NDJSON, "size": len(content)}
+    made = user.post("/Binary", json=declared).json()
+    sent = requests.put(
+        made["presignedPutUrl"], data=content, headers=made["uploadHeaders"], timeout=30
+    )
+    assert sent.status_code == 200, sent.text
+    deadline = time.monotonic() + SECONDS
+    while "presignedGetUrl" not in user.get(f"/Binary/{made['id']}").json():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return f"Binary/{made['id']}"
+
+
+def of_files(*urls: str) -> Resource:
+    inputs = [{"name": "input", "part": [{"name": "url", "valueUri": url}]} for url in urls]
+    return {"resourceType": "Parameters", "parameter": inputs}
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +155,60 @@ def test_a_cancelled_export_is_gone(client: Callable[[str], Client]) -> None:
     assert done.cancel().status_code == 202
     assert done.status().status_code == 404
     assert requests.get(url, timeout=30).status_code == 404
+
+
+def test_an_import_tells_bad_lines_by_number_and_stores_the_rest(
+    client: Callable[[str], Client], ward: dict[str, str]
+) -> None:
+    admin = client("admin")
+    exported = Job(admin, "/Patient/$export?_type=Patient").manifest()
+    kept = [patient for patient in lines(exported) if patient["id"] in (ward["ann"], ward["bob"])]
+    kept[0]["birthDate"] = "1970-01-01"
+    bad = ['{"resourceType":"Patient","gender":1}', "{", "", '{"resourceType":"Consent"}']
+    new = {"resourceType": "Patient", "id": f"new-{time.time_ns()}"}
+    text = "\n".join([json.dumps(kept[0]), *bad, json.dumps(kept[1]), json.dumps(new)])
+    url = upload(admin, text.encode())
+    manifest = Job(admin, "/$import", of_files(url)).manifest()
+    assert manifest["output"] == [{"inputUrl": url, "count": 3}]
+    told = [outcome["issue"][0]["diagnostics"] for outcome in lines(manifest, "error")]
+    assert [text.split(":")[0] for text in told] == [f"Line {n} of {url}" for n in (2, 3, 5)]
+    versions = [admin.get(f"/Patient/{p['id']}").json()["meta"]["versionId"] for p in (*kept, new)]
+    assert versions == ["2", "1", "1"]  # what is as it was isn't written again
+    practitioner = client("practitioner")
+    refused = practitioner.post("/$import", json=of_files(url), headers=ASYNC)
+    assert refused.status_code == 403
+    foreign = upload(practitioner, b"{}")
+    assert admin.post("/$import", json=of_files(foreign), headers=ASYNC).status_code == 422
+
+
+def test_an_import_whose_worker_is_killed_goes_on_and_writes_nothing_twice(
+    client: Callable[[str], Client], stack: dict[str, Any], eventually: Callable[..., None]
+) -> None:
+    admin, count = client("admin"), 750
+    since = Job(admin, "/$export?_type=Flag").manifest()["transactionTime"]
+    # Large ones, so that they are several steps; without ids, so that only the server knows which.
+    large = {"resourceType": "Basic", "code": {"text": "x" * 20_000}}
+    content = "\n".join([json.dumps(large | {"language": f"x-{n}"}) for n in range(count)])
+    job = Job(admin, "/$import", of_files(upload(admin, content.encode())))
+    eventually(lambda: job.written() > 0, seconds=SECONDS)
+    killed = workers(stack, "data-importer")
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    assert killed
+    assert job.status().status_code == 202
+    assert job.manifest()["output"][0]["count"] == count
+    made = list(lines(Job(admin, f"/$export?_type=Basic&_since={since}").manifest()))
+    assert sorted(each["language"] for each in made) == sorted(f"x-{n}" for n in range(count))
+    assert {each["meta"]["versionId"] for each in made} == {"1"}
+
+
+def workers(stack: dict[str, Any], function: str) -> list[int]:
+    """Processes of a function, children of the platform's AWS."""
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(stack["pids"]["aws"])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, args in found if f"lambda-{function}-" in args]

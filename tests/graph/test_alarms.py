@@ -28,6 +28,7 @@ METRICS = {
     ("AWS/ES", "FreeStorageSpace"): {"ClientId", "DomainName"},
     ("AWS/Lambda", "Errors"): {"FunctionName"},
     ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
+    ("AWS/S3", "BytesDownloaded"): {"BucketName", "FilterId"},
     ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
 }

@@ -13,7 +13,7 @@ from tests.graph.strict import Graph
 from tests.graph.test_data_store import MINIMAL, build, granted
 
 MACHINE = "aws:sfn/stateMachine:StateMachine"
-KINDS = ("export",)
+KINDS = ("export", "import")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,9 @@ def test_a_machine_may_run_its_worker_and_its_own_parts(graph: Graph, kind: str)
 
 
 def test_the_exporter_reads_the_log_and_writes_files(graph: Graph) -> None:
+    assert ("sqs:SendMessage", "data-evidence-reads/arn") in granted(
+        graph, "data-exporter-policy", "sqs"
+    )
     assert granted(graph, "data-exporter-policy", "dynamodb", "s3", "es") == {
         *((f"dynamodb:{action}", "data-versions/arn") for action in ("BatchGetItem", "GetItem")),
         ("dynamodb:Query", f"data-versions/arn/index/{changes.INDEX}"),
@@ -119,6 +122,18 @@ def test_the_exporter_reads_the_log_and_writes_files(graph: Graph) -> None:
         f"{grants.STATES}*",
         f"{grants.PREFIX}*",
     ]
+
+
+def test_the_importer_appends_versions_and_writes_files(graph: Graph) -> None:
+    versions = ("ConditionCheckItem", "GetItem", "PutItem", "Query")
+    control = ("GetItem", "PutItem", "Query", "UpdateItem")
+    assert granted(graph, "data-importer-policy", "dynamodb", "s3", "es") == {
+        *((f"dynamodb:{action}", "data-versions/arn") for action in versions),
+        *((f"dynamodb:{action}", "data-control/arn") for action in control),
+        *((f"s3:{action}Object", "data-overflow/arn/*") for action in ("Delete", "Get", "Put")),
+        *(("s3:ListBucket", f"data-{bucket}/arn") for bucket in ("jobs", "overflow")),
+        *((f"s3:{action}Object", "data-jobs/arn/*") for action in ("Delete", "Put")),
+    }
 
 
 def test_files_go_with_their_job(graph: Graph) -> None:

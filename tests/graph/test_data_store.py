@@ -139,7 +139,7 @@ def test_everything_is_encrypted_with_the_own_key(graph: Graph) -> None:
         graph.one(VAULT).inputs["kmsKeyArn"],
         *(queue.inputs["kmsMasterKeyId"] for queue in graph.all("aws:sqs/queue:Queue")),
     ]
-    assert len(used) == 26
+    assert len(used) == 29
     assert set(used) == {key}
 
 
@@ -160,8 +160,8 @@ def test_search_is_reached_by_the_functions_only(graph: Graph) -> None:
 
 
 def searching(graph: Graph) -> list[Registration]:
-    """The functions that reach the domain: all but two, which see the tables only."""
-    others = ("data-eraser", "data-evidence")
+    """The functions that reach the domain: all but those that see the tables only."""
+    others = ("data-eraser", "data-evidence", "data-importer")
     return [function for function in graph.all(FUNCTION) if function.name not in others]
 
 
@@ -227,6 +227,7 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
         "EVIDENCE_FUNCTION": "data-evidence-name",
         "EVIDENCE_QUEUE_URL": "data-evidence-reads-url",
         "EXPORT_MACHINE": f"{MACHINES}data-export/arn",
+        "IMPORT_MACHINE": f"{MACHINES}data-import/arn",
     }
     assert told["data-indexer"] == {
         "CONTROL_TABLE_NAME": "data-control-name",

@@ -27,12 +27,23 @@ CLUSTER_OUTPUTS = {
     *("evalai_image_project", "evalai_url"),
 }
 PROJECT_FILE = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+RULES = {
+    "nurse": [{"operations": ["read", "search"], "types": ["Patient"]}],
+    "admin": [{"operations": ["*"], "types": ["*"]}],
+}
 TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 
 
 @pytest.fixture(scope="module")
 def graphs() -> dict[str, Graph]:
     return {stack: stack_graph(stack) for stack in STACKS}
+
+
+@pytest.fixture(scope="module")
+def configured() -> Graph:
+    """A stack with settings that none of ours has."""
+    origins = {"developmentOrigins": '["http://localhost:5173"]'}
+    return evaluate_stack("local", config=origins | {"accessRules": json.dumps(RULES)})
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -118,14 +129,25 @@ def test_routes_reach_both_functions(graphs: dict[str, Graph]) -> None:
     assert {"data-api", "uploads-api"} <= reached
 
 
-def test_pages_may_only_come_from_known_origins(graphs: dict[str, Graph]) -> None:
+def test_pages_may_only_come_from_known_origins(
+    graphs: dict[str, Graph], configured: Graph
+) -> None:
     client = graphs["prod"].one("aws:cognito/userPoolClient:UserPoolClient", "auth-browser")
     assert client.inputs["callbackUrls"] == ["https://ai4h.example.org/"]
-    origins = {"developmentOrigins": '["http://localhost:5173"]'}
-    client = evaluate_stack("local", config=origins).one(
-        "aws:cognito/userPoolClient:UserPoolClient", "auth-browser"
-    )
+    client = configured.one("aws:cognito/userPoolClient:UserPoolClient", "auth-browser")
     assert client.inputs["callbackUrls"][1] == "http://localhost:5173/"
+
+
+def test_access_rules_reach_the_functions_and_make_their_groups(configured: Graph) -> None:
+    told = {
+        function.name: json.loads(rules)
+        for function in configured.all("aws:lambda/function:Function")
+        if (rules := function.inputs["environment"]["variables"].get("ACCESS_RULES"))
+    }
+    asking = ("data-api", "data-exporter", "data-importer", "uploads-api")
+    assert told == dict.fromkeys(asking, RULES)
+    groups = {group.inputs["name"] for group in configured.all("aws:cognito/userGroup:UserGroup")}
+    assert groups >= {"nurse", "practitioner", "admin"}
 
 
 def test_the_portal_is_told_where_to_sign_in_and_what_to_call(graphs: dict[str, Graph]) -> None:

@@ -39,6 +39,7 @@ MINIMAL: UploadBucketArgs = {
 FULL: UploadBucketArgs = {
     **MINIMAL,
     "consistency_key": "signs tokens",
+    "import_role_name": "importer",
     "allowed_origins": ["https://ai4h.example.org", "http://localhost:5173"],
     "max_object_bytes": 1000,
     "quota_bytes_per_user": 5000,
@@ -209,6 +210,18 @@ def test_functions_reach_what_they_need_and_no_more(graph: Graph) -> None:
         TABLE: {f"dynamodb:{name}" for name in ("ConditionCheckItem", "GetItem", "PutItem")}
         | {"dynamodb:Query"},
     }
+
+
+def test_imports_read_uploads_and_do_nothing_else(graph: Graph, full: Graph) -> None:
+    policy = full.one("aws:iam/rolePolicy:RolePolicy", "uploads-import").inputs
+    reading, decrypting = json.loads(policy["policy"])["Statement"]
+    assert policy["role"] == "importer"
+    assert reading["Action"] == ["s3:GetObject"]
+    assert [place.rpartition("datasets/arn")[2] for place in reading["Resource"]] == [
+        f"/{prefix}/*" for prefix in PREFIXES
+    ]
+    assert decrypting["Action"] == ["kms:Decrypt"]
+    assert not [r for r in graph if r.name == "uploads-import"]
 
 
 def test_keys_of_all_uploads_are_within_reach() -> None:

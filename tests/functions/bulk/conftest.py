@@ -113,6 +113,55 @@ def export(client: Callable[..., Client]) -> Callable[..., Started]:
 
 
 @pytest.fixture
+def run_import(client: Callable[..., Client], bucket: Any) -> Callable[..., Started]:
+    """Starts an administrator's import of files with these contents."""
+    from functions.bulk import importer
+
+    def start(*contents: bytes, type_: str = "") -> Started:
+        admin = client("admin", subject="ad")
+        inputs = [{"name": "input", "part": file(bucket, c, type_)} for c in contents]
+        body = {"resourceType": "Parameters", "parameter": inputs}
+        reply = admin.call("POST", "/$import", body, ASYNC)
+        assert reply.status == 202, reply.text
+        place = reply.headers["Content-Location"].removeprefix(BASE)
+        return Started(admin, place, importer.handler)
+
+    return start
+
+
+def file(bucket: Any, content: bytes, type_: str = "", owner: str = "ad") -> list[dict[str, Any]]:
+    """The parts of an input that name a file of a user's, uploaded and verified."""
+    from functions.shared import store
+    from functions.shared.clients import dynamodb
+    from functions.shared.items import Version
+    from functions.shared.resources import instant, new_id
+    from functions.uploads import records
+    from functions.uploads.state import Received, Upload, object_key
+
+    binary_id, now = new_id(), instant()
+    store.create(Version(f"Binary/{binary_id}", 1, b"{}", owner, now))
+    upload = Upload(
+        binary_id=binary_id,
+        version=1,
+        owner=owner,
+        key=object_key("", binary_id, 1),
+        content_type="application/fhir+ndjson",
+        limit=len(content),
+        quota=10**9,
+        deadline=2**31,
+        updated=now,
+        bucket=JOBS,
+    )
+    etag = bucket.put_object(Bucket=JOBS, Key=upload.key, Body=content)["ETag"]
+    dynamodb().transact_write_items(TransactItems=records.promise(upload))
+    examined = records.change(upload, "verifying")
+    assert examined
+    records.change(examined, "available", received=Received(len(content), etag))
+    url = {"name": "url", "valueUri": f"Binary/{binary_id}"}
+    return [url, *([{"name": "type", "valueCode": type_}] if type_ else [])]
+
+
+@pytest.fixture
 def lines(bucket: Any) -> Callable[[Reply, str], list[dict[str, Any]]]:
     """What the files of a kind (output, deleted, error) in a manifest have, line by line."""
 

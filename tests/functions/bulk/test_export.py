@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.bulk import export as export_steps
-from functions.bulk import jobs
+from functions.bulk import exports, jobs
 from tests.functions.api.conftest import Client
 from tests.functions.api.test_grants import DATASET, consent
 from tests.functions.bulk.conftest import ASYNC, JOBS, Started
@@ -171,8 +170,8 @@ def test_a_cancelled_job_stops_and_leaves_nothing(
     bucket: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(export_steps, "FILE_BYTES", 1)
-    monkeypatch.setattr(export_steps, "PAGE", 1)
+    monkeypatch.setattr(exports, "FILE_BYTES", 1)
+    monkeypatch.setattr(exports, "PAGE", 1)
     api = client()
     for _ in range(20):
         api.make(BASIC)
@@ -192,8 +191,8 @@ def test_a_cancelled_job_stops_and_leaves_nothing(
 def test_a_worker_that_dies_between_two_steps_loses_and_repeats_nothing(
     client: Callable[..., Client], export: Export, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_steps, "FILE_BYTES", 1)
-    monkeypatch.setattr(export_steps, "PAGE", 2)
+    monkeypatch.setattr(exports, "FILE_BYTES", 1)
+    monkeypatch.setattr(exports, "PAGE", 2)
     api = client()
     made = {api.make(BASIC)["id"] for _ in range(30)}
     job = export("/$export")

@@ -16,7 +16,7 @@ from functions.bulk import files
 from functions.bulk.filters import Filters
 from functions.bulk.jobs import Export, Job, Part
 from functions.bulk.patients import Patients
-from functions.shared import changes, grants, store
+from functions.shared import changes, evidence, grants, store
 from functions.shared.access import PRIVATE_TYPES
 from functions.shared.changes import Change
 from functions.shared.errors import FhirError, operation_outcome
@@ -95,7 +95,7 @@ class _Sheet:
     """What a step writes: resources, deletions, and what could not be exported."""
 
     def __init__(self, job: Job, type_: str) -> None:
-        self._work, self._started = _work(job), job.started
+        self._work, self._started, self._identity = _work(job), job.started, job.identity
         self._reach = grants.reach(job.identity) if type_ in PRIVATE_TYPES else None
         self._filters = Filters(job, type_) if type_ in self._work.filters else None
         self._patients = Patients(job, type_) if self._work.patients else None
@@ -122,6 +122,8 @@ class _Sheet:
         gone = [v for v in found if v.deleted or v.erased]
         # Without a body, and not gone: damaged, or it went when the resource was erased.
         live = self._matching(self._of_patients([v for v in found if v.body]))
+        if self._reach:
+            evidence.note_reads(self._identity, live, self._reach.grounds)
         self._output += [version.body for version in live]
         self.bytes += sum(len(version.body) for version in live)
         if self._work.since:
