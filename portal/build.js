@@ -1,6 +1,6 @@
 // Builds the page's script and the licences of what is in it: `npm ci && npm run build`.
 // The files are checked in, so that `pulumi up` needs no Node; tests build them again and compare.
-// The script begins with the SHA-256 of what it was built from, which shows without Node if it is old.
+// The script begins with the SHA-256 of what it was built from: without Node, too, an old one shows.
 // Another folder than site/ may be named: `node build.js FOLDER`.
 import { createHash } from "node:crypto";
 import { readFile, readdir, writeFile } from "node:fs/promises";
@@ -40,12 +40,13 @@ const packages = Object.values(metafile.outputs)
 const licences = [...new Set(packages)].sort().map(async (name) => {
   const folder = join(root, "node_modules", name);
   const { version, license, repository } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
-  const names = ["LICENSE", "LICENSE.md", "license", "license.md", "LICENCE", "LICENSE.txt"];
-  const texts = names.map((file) => readFile(join(folder, file), "utf8").catch(() => null));
-  const text = (await Promise.all(texts)).find(Boolean);
-  const instead = () => `The package comes without its text: ${repository.url ?? repository}`;
-  return `${name} ${version} (${license})\n\n${text?.trim() ?? instead()}\n`;
+  const file = (await readdir(folder)).find((each) => /^licen[cs]e(\.|$)/i.test(each));
+  const text = file
+    ? (await readFile(join(folder, file), "utf8")).trim()
+    : `The package comes without its text: ${repository.url ?? repository}`;
+  return `${name} ${version} (${license})\n\n${text}\n`;
 });
 const title = "portal.js has parts of these packages.\n";
 const rule = `\n${"-".repeat(80)}\n\n`;
-await writeFile(join(site, "portal.licences.txt"), [title, ...(await Promise.all(licences))].join(rule));
+const text = [title, ...(await Promise.all(licences))].join(rule);
+await writeFile(join(site, "portal.licences.txt"), text);

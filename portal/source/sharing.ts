@@ -6,7 +6,11 @@ const CODES = "http://terminology.hl7.org/CodeSystem";
 const REASON = "urn:ai4h:consent:reason";
 
 /** Whom a dataset may be shared with, and how FHIR calls them. */
-export const GRANTEES = { user: "Practitioner", group: "Group", challenge: "Organization" } as const;
+export const GRANTEES = {
+  user: "Practitioner",
+  group: "Group",
+  challenge: "Organization",
+} as const;
 export type Grantee = keyof typeof GRANTEES;
 
 /** What for: codes of FHIR's PurposeOfUse. */
@@ -37,11 +41,17 @@ export interface Terms {
   reason: string;
 }
 
-export function share(api: Api, dataset: string, terms: Terms): Promise<Consent> {
+/** A new Consent on a dataset's id: `active` to share it, `proposed` to ask for it. */
+export function write(
+  api: Api,
+  dataset: string,
+  terms: Terms,
+  status: "active" | "proposed",
+): Promise<Consent> {
   const coded = (system: string, code: string) => ({ coding: [{ system, code }] });
   const consent = {
     resourceType: "Consent",
-    status: "active",
+    status,
     scope: coded(`${CODES}/consentscope`, "research"),
     category: [coded("http://loinc.org", "57016-8")],
     policyRule: coded(`${CODES}/v3-ActCode`, "OPTIN"),

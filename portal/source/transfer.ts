@@ -53,7 +53,7 @@ export class Transfer {
     signal: AbortSignal,
   ): Promise<Note> {
     const note = await this.journal.of(path, file);
-    const status = note && (await this.#status(note.binary, signal));
+    const status = note && (await statusOf(this.api, note.binary, signal));
     if (note && status && ["verifying", "available"].includes(status.status)) return note;
     if (note && status?.status === "pending" && status.partSize) {
       await this.#sendParts(file, note.binary, status.partSize, status, moved, signal);
@@ -110,7 +110,7 @@ export class Transfer {
   async #verified(binary: string): Promise<Status> {
     const deadline = Date.now() + VERIFIED_WITHIN_MS;
     for (let pause = 200; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      const status = await this.#status(binary);
+      const status = await statusOf(this.api, binary);
       if (status?.status === "available") return status;
       if (!status || !["pending", "verifying"].includes(status.status)) {
         throw new Error(`${status?.status ?? "deleted"}: ${status?.reason ?? "by somebody"}`);
@@ -234,14 +234,19 @@ export class Transfer {
       shouldRetry: ({ error }) => !(error instanceof Refused || signal.aborted),
     });
   }
+}
 
-  async #status(binary: string, signal?: AbortSignal): Promise<Status | undefined> {
-    try {
-      return await this.api.call("GET", `/Binary/${binary}/$upload-status`, { signal });
-    } catch (error) {
-      if (error instanceof Refused && [404, 410].includes(error.status)) return undefined;
-      throw error;
-    }
+/** How far an upload is, as the platform says; undefined when it is gone. */
+export async function statusOf(
+  api: Api,
+  binary: string,
+  signal?: AbortSignal,
+): Promise<Status | undefined> {
+  try {
+    return await api.call("GET", `/Binary/${binary}/$upload-status`, { signal });
+  } catch (error) {
+    if (error instanceof Refused && [404, 410].includes(error.status)) return undefined;
+    throw error;
   }
 }
 

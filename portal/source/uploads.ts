@@ -10,7 +10,7 @@ import type { Api } from "./api";
 import { type Entry, addEntries, open } from "./datasets";
 import type { Chosen } from "./files";
 import { Journal, type Note } from "./journal";
-import { Transfer } from "./transfer";
+import { Transfer, statusOf } from "./transfer";
 
 /** Requests with bytes, and files, side by side. Browsers open six connections to a host. */
 const LANES = 4;
@@ -183,6 +183,26 @@ export class Uploads {
     uppy.on("cancel-all", told);
     this.#uploaders.set(dataset, uppy);
     return uppy;
+  }
+
+  /**
+   * Lists what had arrived when the page was closed, which needs no file any more; whether there
+   * was anything. What isn't whole stays noted.
+   */
+  async finish(dataset: string): Promise<boolean> {
+    if (this.running.includes(dataset)) return false;
+    const journal = this.journal(dataset);
+    const transfer = new Transfer(this.api, dataset, journal, new TaskQueue());
+    const arrived: Entry[] = [];
+    for (const note of await journal.all()) {
+      const status = await statusOf(this.api, note.binary);
+      if (status?.status === "available") arrived.push(await transfer.settled(note));
+    }
+    await addEntries(this.api, dataset, arrived, (manifest, known) =>
+      transfer.sendManifest(manifest, known),
+    );
+    for (const { path } of arrived) await journal.strike(path);
+    return arrived.length > 0;
   }
 
   /** The datasets that something is on its way to. */

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 from local import lock
 from local.files import cache_directory, sha256
@@ -64,13 +64,13 @@ def visit(chromium: Browser, stack: dict[str, Any]) -> Iterator[Callable[..., Po
 
 
 @pytest.fixture
-def picture() -> Callable[[Portal, str], None]:
-    """Keeps a picture of the page in the folder that AI4H_PICTURES names, if it does."""
+def picture() -> Callable[[Portal, str, Locator], None]:
+    """Keeps a picture of a part of the page in the folder that AI4H_PICTURES names, if it does."""
 
-    def take(portal: Portal, name: str) -> None:
+    def take(portal: Portal, name: str, part: Locator) -> None:
         if folder := os.environ.get("AI4H_PICTURES"):
-            portal.page.evaluate("scrollTo(0, 0)")
-            portal.page.screenshot(path=Path(folder) / f"{name}.png")
+            portal.page.mouse.move(0, 0)
+            part.screenshot(path=Path(folder) / f"{name}.png")
 
     return take
 

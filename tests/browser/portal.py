@@ -1,9 +1,11 @@
 """The portal as a user sees it: what is on the page, by role and label."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FileChooser, Locator, Page, expect
 
 SECONDS = 1000  # Playwright counts milliseconds
 PATIENCE = 120 * SECONDS
@@ -17,6 +19,8 @@ class Portal:
         self.page, self.stack = page, stack
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
+        self._choosers: list[FileChooser] = []
+        page.on("filechooser", self._choosers.append)
 
     def open(self, fragment: str = "") -> None:
         self.page.goto(f"{self.stack['portal_url']}/{fragment}")
@@ -45,14 +49,23 @@ class Portal:
         return self.page.url.rpartition("/")[2]
 
     def choose_folder(self, folder: Path) -> None:
-        with self.page.expect_file_chooser() as chooser:
-            self.button("Choose a folder").click()
-        chooser.value.set_files(folder)
+        self.button("Choose a folder").click()
+        self.choose(folder)
 
     def choose_files(self, *files: Path) -> None:
-        with self.page.expect_file_chooser() as chooser:
-            self.button("Choose files").click()
-        chooser.value.set_files(list(files))
+        self.button("Choose files").click()
+        self.choose(list(files))
+
+    def choose(self, files: Path | list[Path]) -> None:
+        """Answers the browser's dialog."""
+        self.wait_for(lambda: bool(self._choosers), "a dialog to choose files")
+        self._choosers.pop().set_files(files)
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE / SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, what
+            self.page.wait_for_timeout(20)  # lets events in
 
     def expect_uploaded(self, count: int) -> None:
         done = self.page.get_by_text(f"All {count} files are there, verified.")
@@ -62,6 +75,17 @@ class Portal:
         self.page.get_by_label("Name of the user").fill(username)
         self.button("Share").click()
         self.page.get_by_text(f"user {username}").wait_for()
+
+    def reload_until(self, wanted: Locator) -> None:
+        """Loads the page anew until something is on it."""
+        deadline = time.monotonic() + PATIENCE / SECONDS
+        while True:
+            self.page.reload()
+            self.button("Create").wait_for()
+            expect(self.page.get_by_text("Loading…")).to_have_count(0)
+            if wanted.count():
+                return
+            assert time.monotonic() < deadline, "it doesn't come"
 
     def slow_down(self, bytes_per_second: int) -> None:
         """Makes uploads take long enough to be interrupted."""

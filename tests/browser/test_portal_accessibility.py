@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.portal import Portal
 
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_page_keeps_the_rules(
     visit: Callable[..., Portal],
     axe: Callable[[Portal], None],
-    picture: Callable[[Portal, str], None],
+    picture: Callable[[Portal, str, Locator], None],
     folder: Path,
     scheme: str,
 ) -> None:
@@ -64,7 +64,7 @@ def test_every_page_keeps_the_rules(
     portal.share_with("practitioner-demo")
     axe(portal)
     if scheme == "light":
-        picture(portal, "portal-dataset")
+        picture(portal, "portal-dataset", portal.page.get_by_role("main"))
     portal.button("Delete…").click()
     axe(portal)
     portal.button("Keep it").click()
@@ -77,23 +77,25 @@ def test_every_page_keeps_the_rules(
 def test_a_phone_shows_all_without_scrolling_sideways(
     visit: Callable[..., Portal],
     axe: Callable[[Portal], None],
-    picture: Callable[[Portal, str], None],
+    picture: Callable[[Portal, str, Locator], None],
     folder: Path,
 ) -> None:
     portal = visit(PHONE, has_touch=True, is_mobile=True)
     portal.sign_in("data-owner")
     portal.make_dataset("CT study on a phone")
-    portal.slow_down(200_000)
+    portal.slow_down(50_000)
     portal.choose_files(*folder.rglob("*.csv"), *folder.rglob("patient-01/*"))
     portal.button("Pause").wait_for()
     progress = portal.page.get_by_role("progressbar", name="All files")
     expect(progress).not_to_have_js_property("value", 0)
-    axe(portal)
     portal.button("Pause").click()
     portal.page.get_by_text("Paused.").wait_for()
-    picture(portal, "portal-phone")
+    axe(portal)
+    section = portal.page.locator("section").filter(has=portal.heading("Upload"))
+    picture(portal, "portal-phone", section)
     width = portal.page.evaluate("document.documentElement.scrollWidth")
     assert width <= PHONE[0]
+    portal.slow_down(-1)
     portal.button("Go on").click()
     portal.expect_uploaded(2)
 
@@ -130,9 +132,8 @@ def test_the_keyboard_does_everything(visit: Callable[..., Portal], folder: Path
     heading = portal.heading("By keyboard")
     expect(heading).to_be_focused()
     tab_to("Choose files")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(folder / "truth.csv")
+    page.keyboard.press("Enter")
+    portal.choose(folder / "truth.csv")
     portal.expect_uploaded(1)
     tab_to("Name of the user", "textbox")
     page.keyboard.type("practitioner-demo")

@@ -10,7 +10,6 @@ import requests
 from playwright.sync_api import Response, expect
 
 from tests.browser.portal import Portal
-from tests.e2e.hospital import TOKEN
 
 
 @pytest.fixture
@@ -64,22 +63,25 @@ def test_a_second_user_sees_what_is_shared_and_a_third_does_not(
     expect(second.page.get_by_role("alert")).to_contain_text("belongs to another user")
 
 
-def test_a_request_is_approved_on_the_page(
-    owner: Portal, client: Callable[[str], Any], stack: dict[str, Any]
+def test_a_dataset_is_asked_for_and_the_request_approved(
+    owner: Portal, visit: Callable[..., Portal]
 ) -> None:
-    dataset = owner.page.url.rpartition("/")[2]
-    username = stack["users"]["practitioner"]["username"]
-    api = client("practitioner")
-    asked = api.post("/Consent", json=proposal(dataset, username))
-    assert asked.status_code == 201, asked.text
-    shown = {TOKEN: asked.headers[TOKEN]}  # waits until the index has it
-    assert client("data-owner").get("/Consent?status=proposed", headers=shown).ok
+    name, fragment = name_of(owner), f"#/{owner.page.url.partition('#/')[2]}"
+    second = visit()
+    second.sign_in("practitioner", fragment)
+    second.page.get_by_label("Reason").fill("for a reader study")
+    second.button("Ask").click()
+    expect(second.page.get_by_text("Its owner sees your request.")).to_be_visible()
+
     owner.page.get_by_role("link", name="All datasets").click()
-    card = owner.page.get_by_role("listitem").filter(has_text=f"dataset {dataset[:8]}")
-    expect(card).to_contain_text("for a reader study")
+    card = owner.page.get_by_role("listitem").filter(has_text="for a reader study")
+    owner.reload_until(card)  # somebody else's write comes into the index when it comes
+    expect(card).to_contain_text("user practitioner-demo")
     card.get_by_role("button", name="Approve").click()
     expect(card).to_have_count(0)
-    assert api.get(f"/DocumentReference/{dataset}").status_code == 200
+    second.page.reload()
+    expect(second.heading(name)).to_be_visible()
+    expect(second.page.get_by_role("cell", name="truth.csv", exact=True)).to_be_visible()
 
 
 def test_a_dataset_is_withdrawn_restored_and_deleted(
@@ -104,33 +106,3 @@ def test_signing_out_ends_the_tokens(owner: Portal) -> None:
     owner.button("Sign out").click()
     owner.button("Sign in").wait_for()
     assert owner.page.evaluate("Object.keys(sessionStorage)") == []
-
-
-def proposal(dataset: str, username: str) -> dict[str, Any]:
-    """Asks for a dataset on behalf of oneself."""
-    codes = "http://terminology.hl7.org/CodeSystem"
-    return {
-        "resourceType": "Consent",
-        "status": "proposed",
-        "extension": [{"url": "urn:ai4h:consent:reason", "valueString": "for a reader study"}],
-        "scope": {"coding": [{"system": f"{codes}/consentscope", "code": "research"}]},
-        "category": [{"coding": [{"system": "http://loinc.org", "code": "57016-8"}]}],
-        "policyRule": {"coding": [{"system": f"{codes}/v3-ActCode", "code": "OPTIN"}]},
-        "provision": {
-            "type": "permit",
-            "period": {"start": "2026-01-01", "end": "2099-12-31"},
-            "actor": [
-                {
-                    "role": {"coding": [{"code": "IRCP"}]},
-                    "reference": {"type": "Practitioner", "identifier": {"value": username}},
-                }
-            ],
-            "purpose": [{"system": f"{codes}/v3-ActReason", "code": "HRESCH"}],
-            "data": [
-                {
-                    "meaning": "instance",
-                    "reference": {"reference": f"DocumentReference/{dataset}"},
-                }
-            ],
-        },
-    }

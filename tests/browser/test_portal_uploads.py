@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
@@ -12,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Page, Request, Response, expect
+from playwright.sync_api import Locator, Page, Request, Response, expect
 
 from cli.datasets import Entry
-from tests.browser.portal import PATIENCE, Portal
+from tests.browser.portal import Portal
 
 MIB = 1024**2
 LARGE = 66 * MIB  # goes in parts: 8 of 8 MiB, and the rest
@@ -42,13 +41,6 @@ class Parts:
 def _part(request: Request) -> list[int]:
     number = parse_qs(urlsplit(request.url).query).get("partNumber")
     return [int(number[0])] if number and request.method == "PUT" else []
-
-
-def wait_for(portal: Portal, condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not condition():
-        assert time.monotonic() < deadline, what
-        portal.page.wait_for_timeout(20)  # lets events in
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +77,10 @@ def assert_stored(api: Any, dataset: str, folder: Path, paths: set[str]) -> None
 
 
 def test_an_upload_goes_on_after_its_tab_was_closed(
-    visit: Callable[..., Portal], client: Callable[[str], Any], scans: Path
+    visit: Callable[..., Portal],
+    client: Callable[[str], Any],
+    picture: Callable[[Portal, str, Locator], None],
+    scans: Path,
 ) -> None:
     portal, parts = visit(), Parts()
     portal.sign_in("data-owner")
@@ -93,7 +88,9 @@ def test_an_upload_goes_on_after_its_tab_was_closed(
     parts.watch(portal.page)
     portal.slow_down(SLOWLY)
     portal.choose_folder(scans)
-    wait_for(portal, lambda: len(parts.acknowledged) > 2, "parts sent")
+    portal.wait_for(lambda: len(parts.acknowledged) > 2, "parts sent")
+    section = portal.page.locator("section").filter(has=portal.heading("Upload"))
+    picture(portal, "portal-upload", section)
     portal.page.close()
     before = set(parts.acknowledged)
     assert before < PARTS
@@ -123,13 +120,13 @@ def test_an_upload_outlives_a_cut_line_and_a_pause(
     parts.watch(portal.page)
     portal.slow_down(SLOWLY)
     portal.choose_files(scans / "volume.raw", scans / "README")
-    wait_for(portal, lambda: len(parts.acknowledged) > 0, "a part sent")
+    portal.wait_for(lambda: len(parts.acknowledged) > 0, "a part sent")
     portal.page.context.set_offline(True)
     sent = len(parts.acknowledged)
     portal.page.wait_for_timeout(500)
     portal.page.context.set_offline(False)
     portal.slow_down(SLOWLY)
-    wait_for(portal, lambda: len(parts.acknowledged) > sent, "a part after the line came back")
+    portal.wait_for(lambda: len(parts.acknowledged) > sent, "a part after the line came back")
 
     portal.button("Pause").click()
     expect(portal.page.get_by_text("Paused.")).to_be_visible()

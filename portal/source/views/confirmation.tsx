@@ -9,7 +9,7 @@ interface ConfirmationProps {
   run: () => Promise<unknown>;
 }
 
-/** A button that asks before it does what can't be undone; the browser keeps focus in the dialog. */
+/** A button that asks before it does what can't be undone; the browser keeps the focus inside. */
 export function Confirmation(props: ConfirmationProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
+import { Refused } from "../api";
 import { type Entry, type Opened, address, open, remove, setStatus } from "../datasets";
 import type { Context } from "./app";
 import { Action, PageHeading, Problem, bytes, day, useLoaded } from "./parts";
 import { Confirmation } from "./confirmation";
-import { Sharing } from "./sharing";
+import { Ask, Sharing } from "./sharing";
 import { Upload } from "./upload";
 
 /** How many files are listed at once: a dataset may have tens of thousands. */
@@ -13,7 +14,15 @@ export function DatasetPage(props: Context & { id: string }) {
   const { api, id } = props;
   const { value: opened, error, reload } = useLoaded(() => open(api, id), [id]);
   if (!opened) {
-    return error === undefined ? <p role="status">Loading…</p> : <Problem error={error} />;
+    return error === undefined ? (
+      <p role="status">Loading…</p>
+    ) : (
+      <>
+        <PageHeading title="Not open to you" />
+        <Problem error={error} />
+        {error instanceof Refused && error.status === 403 && <Ask {...props} />}
+      </>
+    );
   }
   const { dataset, entries, isMine } = opened;
   return (
@@ -21,7 +30,7 @@ export function DatasetPage(props: Context & { id: string }) {
       <p>
         <a href="#/">← All datasets</a>
       </p>
-      <PageHeading>{dataset.description || "Without a name"}</PageHeading>
+      <PageHeading title={dataset.description || "Without a name"} />
       <p class="facts">
         <span class="chip">{isMine ? "yours" : "shared with you"}</span>
         {dataset.status !== "current" && (
@@ -41,7 +50,8 @@ export function DatasetPage(props: Context & { id: string }) {
 
 function Files({ api, entries }: Pick<Context, "api"> & { entries: Entry[] }) {
   const [shown, setShown] = useState(LISTED);
-  const total = entries.reduce((sum, entry) => sum + entry.size, 0);
+  const total = bytes(entries.reduce((sum, entry) => sum + entry.size, 0));
+  const count = `${entries.length} verified ${entries.length === 1 ? "file" : "files"}`;
   const fetchOne = async (entry: Entry): Promise<void> => {
     // It comes as an attachment, and in a window of its own asks nobody to leave an upload.
     window.open(await address(api, entry), "_blank", "noopener,noreferrer");
@@ -49,11 +59,7 @@ function Files({ api, entries }: Pick<Context, "api"> & { entries: Entry[] }) {
   return (
     <section>
       <h2>Files</h2>
-      <p class="hint">
-        {entries.length === 0
-          ? "None yet."
-          : `${entries.length} verified ${entries.length === 1 ? "file" : "files"}, ${bytes(total)}`}
-      </p>
+      <p class="hint">{entries.length === 0 ? "None yet." : `${count}, ${total}`}</p>
       {entries.length > 0 && (
         <table>
           <thead>

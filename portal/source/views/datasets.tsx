@@ -14,7 +14,7 @@ export function DatasetsPage({ api }: Context) {
   const { value: datasets, error } = useLoaded(() => every(api), []);
   return (
     <>
-      <PageHeading>Datasets</PageHeading>
+      <PageHeading title="Datasets" />
       <Problem error={error} />
       <Requests api={api} />
       {datasets === undefined && error === undefined && <p role="status">Loading…</p>}

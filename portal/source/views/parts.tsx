@@ -26,13 +26,16 @@ export function useLoaded<T>(load: () => Promise<T>, inputs: unknown[]): Loaded<
   return { ...state, reload: useCallback(() => setRound((round) => round + 1), []) };
 }
 
-/** A heading that has the focus when its page comes up, as a new document's beginning would. */
-export function PageHeading({ children }: { children: ComponentChildren }) {
+/** A page's title, which has the focus when it comes up, as a new document's beginning would. */
+export function PageHeading({ title }: { title: string }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus(), []);
+  useEffect(() => {
+    document.title = `${title} · AI4H`;
+    heading.current?.focus();
+  }, [title]);
   return (
     <h1 tabIndex={-1} ref={heading}>
-      {children}
+      {title}
     </h1>
   );
 }
@@ -47,26 +50,32 @@ export function Problem({ error }: { error: unknown }) {
   );
 }
 
+/** Runs something once at a time: whether it is under way, and why it failed. */
+function useTask(run: () => Promise<unknown>) {
+  const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const start = async (): Promise<void> => {
+    setBusy(true);
+    setError(undefined);
+    await run().catch(setError);
+    setBusy(false);
+  };
+  return { isBusy, error, start };
+}
+
 interface ActionProps {
-  /** What happens; the button waits for it and shows why it failed. */
   run: () => Promise<unknown>;
   kind?: "primary" | "danger" | "plain";
   label?: string;
   children: ComponentChildren;
 }
 
+/** A button that waits for what it does and shows why it failed. */
 export function Action({ run, kind = "plain", label, children }: ActionProps) {
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>();
-  const act = async (): Promise<void> => {
-    setBusy(true);
-    setError(undefined);
-    await run().catch(setError);
-    setBusy(false);
-  };
+  const { isBusy, error, start } = useTask(run);
   return (
     <>
-      <button type="button" class={kind} aria-label={label} disabled={isBusy} onClick={act}>
+      <button type="button" class={kind} aria-label={label} disabled={isBusy} onClick={start}>
         {children}
       </button>
       <Problem error={error} />
@@ -75,25 +84,21 @@ export function Action({ run, kind = "plain", label, children }: ActionProps) {
 }
 
 interface FormProps {
-  submit: () => Promise<unknown>;
-  button: string;
-  children: ComponentChildren;
   label: string;
+  button: string;
+  submit: () => Promise<unknown>;
+  children: ComponentChildren;
 }
 
-/** A form whose button waits for what it does and shows why it failed. */
-export function Form({ submit, button, label, children }: FormProps) {
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>();
-  const act = async (event: Event): Promise<void> => {
+/** A form that waits for what it does and shows why it failed. */
+export function Form({ label, button, submit, children }: FormProps) {
+  const { isBusy, error, start } = useTask(submit);
+  const send = (event: Event): void => {
     event.preventDefault();
-    setBusy(true);
-    setError(undefined);
-    await submit().catch(setError);
-    setBusy(false);
+    void start();
   };
   return (
-    <form onSubmit={act} aria-label={label}>
+    <form onSubmit={send} aria-label={label}>
       {children}
       <button type="submit" class="primary" disabled={isBusy}>
         {button}

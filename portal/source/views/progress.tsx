@@ -13,7 +13,8 @@ export function Progress({ uppy, files }: { uppy: Uploader; files: UploadFile[] 
   const done = files.filter((file) => file.progress.complete && !file.error).length;
   const isPaused = files.some((file) => file.isPaused);
   const isOver = done + failed.length === files.length;
-  const rate = useRate(moved, isPaused || isOver);
+  const isSending = files.some((file) => !file.error && !file.progress.uploadComplete);
+  const rate = useRate(moved, isPaused || !isSending);
   const left = rate > 0 ? duration((total - moved) / rate) : "";
   const state = isOver
     ? failed.length
@@ -21,22 +22,24 @@ export function Progress({ uppy, files }: { uppy: Uploader; files: UploadFile[] 
       : `All ${files.length} files are there, verified.`
     : isPaused
       ? "Paused."
-      : `Sending: ${done} of ${files.length} files verified.`;
+      : isSending
+        ? `Sending: ${done} of ${files.length} files verified.`
+        : "All is sent, and being verified.";
   return (
     <div class="progress">
       <p role="status">{state}</p>
       <progress aria-label="All files" max={total || 1} value={moved} />
       <p class="hint">
         {bytes(moved)} of {bytes(total)}
-        {!isOver && rate > 0 && ` · ${bytes(rate)}/s · ${left} left`}
+        {rate > 0 && ` · ${bytes(rate)}/s · ${left} left`}
       </p>
       <div class="actions">
-        {!isOver && !isPaused && (
+        {isSending && !isPaused && (
           <button type="button" onClick={() => uppy.pauseAll()}>
             Pause
           </button>
         )}
-        {!isOver && isPaused && (
+        {isPaused && (
           <button type="button" class="primary" onClick={() => uppy.resumeAll()}>
             Go on
           </button>
@@ -99,7 +102,8 @@ function useRate(moved: number, isStill: boolean): number {
     setMarks((marks) => [...marks.filter((mark) => now - mark.at < 5000), { at: now, moved }]);
   }, [moved, isStill]);
   const first = marks[0];
-  return first && now - first.at > 500 ? Math.max(0, moved - first.moved) / ((now - first.at) / 1000) : 0;
+  const seconds = first ? (now - first.at) / 1000 : 0;
+  return first && seconds > 0.5 ? Math.max(0, moved - first.moved) / seconds : 0;
 }
 
 function duration(seconds: number): string {

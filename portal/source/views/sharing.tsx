@@ -8,7 +8,7 @@ import {
   grantees,
   ofDataset,
   reasonOf,
-  share,
+  write,
 } from "../sharing";
 import type { Context } from "./app";
 import { Action, Form, Problem, day, useLoaded } from "./parts";
@@ -57,29 +57,69 @@ export function Sharing({ api, id, isWithdrawn }: SharingProps) {
           ))}
         </ul>
       )}
-      <ShareForm api={api} id={id} shared={reload} />
+      <TermsForm
+        label="Share this dataset"
+        button="Share"
+        submit={async (terms) => {
+          await write(api, id, terms, "active");
+          reload();
+        }}
+      />
     </section>
   );
 }
 
 const SAID = { active: "shared", proposed: "asked for", inactive: "ended", rejected: "declined" };
 
-function ShareForm({ api, id, shared }: Pick<SharingProps, "api" | "id"> & { shared: () => void }) {
+interface AskProps extends Pick<Context, "api" | "user"> {
+  id: string;
+}
+
+/** For whoever may not read a dataset: its owner may be asked. */
+export function Ask({ api, user, id }: AskProps) {
+  const [isAsked, setAsked] = useState(false);
+  if (isAsked) return <p role="status">Its owner sees your request.</p>;
+  return (
+    <section>
+      <h2>Ask for this dataset</h2>
+      <p class="hint">For yourself, a group you are in, or a challenge you act for.</p>
+      <TermsForm
+        label="Ask for this dataset"
+        button="Ask"
+        name={user}
+        needsReason
+        submit={async (terms) => {
+          await write(api, id, terms, "proposed");
+          setAsked(true);
+        }}
+      />
+    </section>
+  );
+}
+
+interface TermsFormProps {
+  label: string;
+  button: string;
+  name?: string;
+  needsReason?: boolean;
+  submit: (terms: Terms) => Promise<void>;
+}
+
+function TermsForm({ label, button, name = "", needsReason = false, submit }: TermsFormProps) {
   const [terms, setTerms] = useState<Terms>({
     kind: "user",
-    name: "",
+    name,
     until: new Date(Date.now() + MONTH_MS).toISOString().slice(0, 10),
     purpose: "HRESCH",
     reason: "",
   });
   const change = (changed: Partial<Terms>): void => setTerms({ ...terms, ...changed });
-  const submit = async (): Promise<void> => {
-    await share(api, id, { ...terms, name: terms.name.trim() });
-    change({ name: "", reason: "" });
-    shared();
+  const send = async (): Promise<void> => {
+    await submit({ ...terms, name: terms.name.trim() });
+    change({ name, reason: "" });
   };
   return (
-    <Form label="Share this dataset" button="Share" submit={submit}>
+    <Form label={label} button={button} submit={send}>
       <label>
         With a
         <select
@@ -123,8 +163,9 @@ function ShareForm({ api, id, shared }: Pick<SharingProps, "api" | "id"> & { sha
         </select>
       </label>
       <label>
-        Reason (optional)
+        {needsReason ? "Reason" : "Reason (optional)"}
         <input
+          required={needsReason}
           value={terms.reason}
           onInput={(event) => change({ reason: event.currentTarget.value })}
         />

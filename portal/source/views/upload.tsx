@@ -2,11 +2,14 @@ import { getDroppedFiles } from "@uppy/core/utils";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { named } from "../files";
 import type { Note } from "../journal";
-import { abandon } from "../transfer";
+import { abandon, statusOf } from "../transfer";
 import { type Uploader, type UploadFile, begin } from "../uploads";
 import type { Context } from "./app";
-import { Action, bytes, useLoaded } from "./parts";
+import { Action, Problem, bytes, useLoaded } from "./parts";
 import { Progress } from "./progress";
+
+/** How many unfinished files are listed: each is asked how far it is. */
+const LISTED = 20;
 
 interface UploadProps extends Context {
   id: string;
@@ -20,12 +23,14 @@ export function Upload({ api, uploads, id, done }: UploadProps) {
   const files = useFiles(uppy);
   const begun = useLoaded(() => uploads.journal(id).all(), [id]);
   const [said, setSaid] = useState("");
+  const [problem, setProblem] = useState<unknown>();
   useEffect(() => {
     const completed = (): void => {
       begun.reload();
       done();
     };
     uppy.on("complete", completed);
+    uploads.finish(id).then((found) => found && completed(), setProblem);
     return () => uppy.off("complete", completed);
   }, [uppy]);
 
@@ -44,6 +49,7 @@ export function Upload({ api, uploads, id, done }: UploadProps) {
       <p role="status" class="hint">
         {said}
       </p>
+      <Problem error={problem} />
       {files.length > 0 && <Progress uppy={uppy} files={files} />}
       <Interrupted
         api={api}
@@ -127,7 +133,7 @@ interface InterruptedProps extends Pick<Context, "api"> {
 }
 
 /** What was begun before this page was opened: browsers ask for the files again. */
-function Interrupted({ notes, forget }: InterruptedProps) {
+function Interrupted({ api, notes, forget }: InterruptedProps) {
   if (!notes.length) return null;
   return (
     <div class="notice">
@@ -137,17 +143,34 @@ function Interrupted({ notes, forget }: InterruptedProps) {
         isn't sent twice.
       </p>
       <ul class="cards">
-        {notes.map((note) => (
-          <li key={note.path} class="card">
-            <span class="path">{note.path}</span>
-            <span class="hint">{bytes(note.size)}</span>
-            <Action label={`Give up ${note.path}`} run={() => forget(note)}>
-              Give up
-            </Action>
-          </li>
+        {notes.slice(0, LISTED).map((note) => (
+          <Begun key={note.path} api={api} note={note} forget={() => forget(note)} />
         ))}
       </ul>
+      {notes.length > LISTED && <p>… and {notes.length - LISTED} more.</p>}
     </div>
+  );
+}
+
+interface BegunProps extends Pick<Context, "api"> {
+  note: Note;
+  forget: () => Promise<void>;
+}
+
+function Begun({ api, note, forget }: BegunProps) {
+  const { value: status } = useLoaded(() => statusOf(api, note.binary), [note.binary]);
+  const arrived = status?.received?.reduce((sum, part) => sum + part.size, 0) ?? 0;
+  return (
+    <li class="card">
+      <span class="path">{note.path}</span>
+      <span class="hint">
+        {bytes(arrived)} of {bytes(note.size)} arrived
+        {status?.status === "rejected" && `; rejected: ${status.reason}`}
+      </span>
+      <Action label={`Give up ${note.path}`} run={forget}>
+        Give up
+      </Action>
+    </li>
   );
 }
 

@@ -7,7 +7,7 @@ export function Welcome({ settings, session }: { settings: Settings; session: Se
   return (
     <main class="welcome">
       <p class="brand">AI4H</p>
-      <PageHeading>Private medical data, put to the test</PageHeading>
+      <PageHeading title="Private medical data, put to the test" />
       <p class="lead">
         AI for Health benchmarks medical AI models on private data. You store an undisclosed
         dataset here; models are evaluated next to it, and nobody sees it unless you say so.
