@@ -37,8 +37,9 @@ def require_asynchronous(request: Request) -> None:
 def job_of(request: Request, identity: Identity, work: Export | Import) -> Job:
     """The job that a request asks for."""
     query = f"?{urlencode(request.query)}" if request.query else ""
+    request.log["job"] = job_id = new_id()
     return Job(
-        id=new_id(),
+        id=job_id,
         subject=identity.subject,
         username=identity.username,
         groups=tuple(sorted(identity.groups)),

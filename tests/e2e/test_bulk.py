@@ -181,6 +181,7 @@ def test_an_import_tells_bad_lines_by_number_and_stores_the_rest(
     assert admin.post("/$import", json=of_files(foreign), headers=ASYNC).status_code == 422
 
 
+@pytest.mark.slow
 def test_an_import_whose_worker_is_killed_goes_on_and_writes_nothing_twice(
     client: Callable[[str], Client], stack: dict[str, Any], eventually: Callable[..., None]
 ) -> None:

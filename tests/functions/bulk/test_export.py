@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,24 @@ def test_private_types_are_the_users_own_and_what_is_shared_with_them(
     assert seen(owner) == seen(client("admin", subject="ad")) == {shared, other}
     assert seen(reader) == {shared}
     assert seen(client(subject="no")) == set()
+
+
+def test_what_others_own_is_read_by_an_export_as_evidence_says(
+    client: Callable[..., Client], export: Export
+) -> None:
+    from functions.shared.clients import sqs
+
+    owner, reader = client("data-owner", subject="jo"), client(subject="mo")
+    shared = owner.make(DATASET)["id"]
+    owner.make(consent(shared, ("Practitioner", "mo")))
+    for user in (owner, reader):
+        export("/$export?_type=DocumentReference", user).run()
+    url = os.environ["EVIDENCE_QUEUE_URL"]
+    found = sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    reads = [json.loads(message["Body"]) for message in found]
+    assert [(read["dataset"], read["user"]) for read in reads if read["dataset"] == shared] == [
+        (shared, "mo")
+    ]
 
 
 @pytest.mark.parametrize(
