@@ -110,6 +110,7 @@ class Bulk:
                 "OVERFLOW_BUCKET": self._overflow.bucket,
                 "JOBS_BUCKET": self._bucket.bucket,
                 "SEARCH_ENDPOINT": self._domain.url,
+                "EVIDENCE_QUEUE_URL": self._reads.url,
                 **self._access_rules,
             },
             statements=[

@@ -98,6 +98,16 @@ def test_a_machine_may_run_its_worker_and_its_own_parts(graph: Graph, kind: str)
     )
 
 
+def test_workers_are_told_what_they_ask_for(graph: Graph) -> None:
+    exporter, importer = (
+        graph.one("aws:lambda/function:Function", f"data-{kind}er").inputs["environment"]
+        for kind in KINDS
+    )
+    both = {"TABLE_NAME", "CONTROL_TABLE_NAME", "OVERFLOW_BUCKET", "JOBS_BUCKET"}
+    assert set(exporter["variables"]) == both | {"EVIDENCE_QUEUE_URL", "SEARCH_ENDPOINT"}
+    assert set(importer["variables"]) == both
+
+
 def test_the_exporter_reads_the_log_and_writes_files(graph: Graph) -> None:
     assert ("sqs:SendMessage", "data-evidence-reads/arn") in granted(
         graph, "data-exporter-policy", "sqs"
