@@ -103,6 +103,28 @@ def test_the_owner_exports_who_asked_was_granted_and_read(
     assert events(lines_of(client("admin"), dataset)) == done
 
 
+def test_decisions_at_the_same_time_are_all_in_the_log(
+    client: Callable[[str], Any], stack: dict[str, Any]
+) -> None:
+    owner = client("data-owner")
+    made = post(owner, DATASET)["id"]
+    consents = [consent(made, ("Group", f"group-{number}")) for number in range(8)]
+    with ThreadPoolExecutor(len(consents)) as pool:
+        list(pool.map(lambda given: post(client("data-owner"), given), consents))
+    found = verify(lines_of(owner, made), stack["outputs"]["evidence_public_key"], made)
+    granted = [record["grantees"] for record in found.records if record["event"] == "granted"]
+    assert sorted(granted) == [[f"group#group-{number}"] for number in range(8)]
+
+
+@pytest.mark.slow
+def test_logs_are_sealed_by_the_clock(
+    client: Callable[[str], Any], stack: dict[str, Any], eventually: Callable[..., None]
+) -> None:
+    made, s3 = post(client("data-owner"), DATASET)["id"], aws(stack, "s3")
+    place = {"Bucket": seals_bucket(stack), "Prefix": f"{made}/"}
+    eventually(lambda: "Versions" in s3.list_object_versions(**place), seconds=100)
+
+
 def test_what_is_changed_behind_the_platform_shows(
     client: Callable[[str], Any], stack: dict[str, Any], dataset: str
 ) -> None:
@@ -136,10 +158,14 @@ def test_what_is_changed_behind_the_platform_shows(
     assert len(verify(lines_of(owner, dataset), key, dataset).records) == count
 
 
+def seals_bucket(stack: dict[str, Any]) -> str:
+    names = [bucket["Name"] for bucket in aws(stack, "s3").list_buckets()["Buckets"]]
+    [seals] = [name for name in names if "-seals-" in name and "-logs-" not in name]
+    return seals
+
+
 def test_seals_cannot_be_removed(stack: dict[str, Any], dataset: str) -> None:
-    s3 = aws(stack, "s3")
-    [bucket] = [b["Name"] for b in s3.list_buckets()["Buckets"] if "-seals-" in b["Name"]
-                and "-logs-" not in b["Name"]]  # fmt: skip
+    s3, bucket = aws(stack, "s3"), seals_bucket(stack)
     version = s3.list_object_versions(Bucket=bucket, Prefix=f"{dataset}/")["Versions"][0]
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
