@@ -113,6 +113,8 @@ def extended(head: Head, events: Iterable[Event]) -> Iterator[tuple[Head, str]]:
     """(the head with it, its line) for each event that follows a head."""
     for each in events:
         record = {
+            **each.details,
+            **({"id": each.id} if each.id else {}),
             "dataset": each.dataset,
             "event": each.kind,
             "number": head.count + 1,
@@ -120,8 +122,6 @@ def extended(head: Head, events: Iterable[Event]) -> Iterator[tuple[Head, str]]:
             "subject": each.subject,
             "time": each.time,
             "user": each.user,
-            **each.details,
-            **({"id": each.id} if each.id else {}),
         }
         line = canonical(record)
         recent = (*head.recent, each.id)[-_RECENT:] if each.id else head.recent
