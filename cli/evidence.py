@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -76,6 +77,27 @@ def verify(lines: Sequence[str], key: str, dataset: str = "") -> Evidence:
     return Evidence(seal["dataset"], records, seal["time"])
 
 
+def require_continuation(lines: Sequence[str], earlier: Sequence[str]) -> None:
+    """Tampered unless verified lines begin with the records of what was verified before."""
+    for number, (line, before) in enumerate(zip(lines[:-1], earlier[:-1], strict=False), start=1):
+        if line != before:
+            raise Tampered(f"Record {number} isn't the one that was fetched before.")
+    if len(lines) < len(earlier):
+        raise Tampered(
+            f"{len(earlier) - 1} records were fetched before, {len(lines) - 1} are there now: the"
+            " platform shows an older log."
+        )
+
+
+def read(file: Path) -> list[str]:
+    """The lines of a file of evidence."""
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} can't be read: {error}") from None
+    return lines[:-1] if lines[-1] == "" else lines
+
+
 def _record(number: int, line: str, previous: str, seal: dict[str, Any]) -> dict[str, Any]:
     record = _parsed(line, f"Record {number}")
     if record.get("number") != number:
@@ -95,7 +117,7 @@ def _parsed(line: str, what: str) -> dict[str, Any]:
     """A line's JSON, if it is written as the platform writes it (RFC 8785): in one way only."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or _canonical(found) != line:
         raise Tampered(f"{what} isn't written as the platform writes it.")

@@ -32,7 +32,10 @@ def register(app: typer.Typer) -> None:
 
 def evidence(
     dataset: DatasetName,
-    out: Annotated[Path | None, typer.Option(help="Write it to this file as well.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write it to this file. What is there must be an earlier part of it."),
+    ] = None,
     key: Key = None,
     file: StackFile = None,
     as_json: AsJson = False,
@@ -42,9 +45,12 @@ def evidence(
     api = api_of(known)
     found = catalogue.identify(api, dataset)
     lines = list(logs.fetch(api, found))
+    verified = logs.verify(lines, _pinned(known, key), found)
     if out is not None:
+        if out.exists():
+            logs.require_continuation(lines, logs.read(out))
         stack.write_private(out, "".join(f"{line}\n" for line in lines))
-    _print(logs.verify(lines, _pinned(known, key), found), as_json)
+    _print(verified, as_json)
 
 
 def verify_evidence(
@@ -55,12 +61,7 @@ def verify_evidence(
     as_json: AsJson = False,
 ) -> None:
     """Verify a file of evidence, without the platform."""
-    try:
-        lines = evidence_file.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{evidence_file} can't be read: {error}") from None
-    if lines[-1] == "":
-        lines.pop()
+    lines = logs.read(evidence_file)
     pem = _read(key) if key is not None else _pinned(stack.load(file), None)
     _print(logs.verify(lines, pem, dataset), as_json)
 

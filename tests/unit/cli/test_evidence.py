@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.errors import CommandError
-from cli.evidence import Tampered, verify
+from cli.evidence import Tampered, require_continuation, verify
 from functions.shared.evidence import FIRST, Event, Head, canonical, digest, extended
 
 KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -157,3 +157,13 @@ def test_evidence_is_of_the_dataset_asked_for_and_the_key_is_one() -> None:
         verify(LINES, public(KEY), "e")
     with pytest.raises(CommandError, match="isn't an elliptic public key"):
         verify(LINES, "-----BEGIN PUBLIC KEY-----")
+
+
+def test_a_log_goes_on_from_what_was_fetched_before() -> None:
+    earlier = log([event("a"), event("b")])
+    require_continuation(LINES, earlier)
+    require_continuation(LINES, LINES)
+    with pytest.raises(Tampered, match="4 records were fetched before, 2 are there now"):
+        require_continuation(earlier, LINES)
+    with pytest.raises(Tampered, match="Record 2 isn't the one that was fetched before"):
+        require_continuation(log([event("a"), event("x"), event("c")]), earlier)
