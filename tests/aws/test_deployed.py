@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +13,10 @@ import botocore.auth
 import pytest
 import requests
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from cli.api import Api
+from cli.evidence import fetch, verify
 from cli.stack import Stack
 from tests.aws.conftest import TIMEOUT
 
@@ -124,3 +127,22 @@ def test_a_bad_record_of_the_stream_blocks_no_others(
     assert mapping["State"] == "Enabled"
     assert mapping["BisectBatchOnFunctionError"]
     assert mapping["DestinationConfig"]["OnFailure"]["Destination"]
+
+
+def test_evidence_verifies_and_is_signed_by_its_function_alone(
+    api: Api, stack: Stack, aws: boto3.Session
+) -> None:
+    dataset = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "content": [{"attachment": {"contentType": "application/json"}}],
+    }
+    made = api.call("POST", "/DocumentReference", dataset)["id"]
+    lines = list(fetch(api, made))
+    assert verify(lines, stack.evidence_public_key, made).records[0]["event"] == "created"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws.client("kms").sign(
+            KeyId=json.loads(lines[-1])["key"],
+            Message=b"{}",
+            SigningAlgorithm="ECDSA_SHA_256",
+        )
