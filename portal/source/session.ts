@@ -1,5 +1,5 @@
 /** Who is signed in: authorization code with PKCE at the hosted pages (RFC 7636). */
-import { type User, UserManager } from "oidc-client-ts";
+import { ErrorTimeout, type User, UserManager } from "oidc-client-ts";
 import type { Settings } from "./settings";
 
 const SPARE_SECONDS = 60;
@@ -80,8 +80,8 @@ export class Session {
 
   async #renewed(): Promise<string> {
     const user = await this.#manager.signinSilent().catch((error: Error) => {
-      if (error.name === "ErrorResponse") throw new NotSignedIn("Your sign-in has ended.");
-      throw error;
+      if (error instanceof TypeError || error instanceof ErrorTimeout) throw error; // no line
+      throw new NotSignedIn("Your sign-in has ended.");
     });
     if (!user?.id_token) throw new NotSignedIn("Your sign-in has ended.");
     return user.id_token;

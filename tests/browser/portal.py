@@ -20,7 +20,7 @@ class Portal:
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         self._choosers: list[FileChooser] = []
-        page.on("filechooser", self._choosers.append)
+        page.on("filechooser", lambda chooser: self._choosers.append(chooser))
 
     def open(self, fragment: str = "") -> None:
         self.page.goto(f"{self.stack['portal_url']}/{fragment}")

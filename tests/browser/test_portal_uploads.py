@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Locator, Page, Request, Response, expect
+from playwright.sync_api import Locator, Page, Request, Response, Route, expect
 
 from cli.datasets import Entry
 from tests.browser.portal import Portal
@@ -139,6 +139,34 @@ def test_an_upload_outlives_a_cut_line_and_a_pause(
     assert set(parts.begun) == PARTS
     assert set(Counter(parts.acknowledged).values()) == {1}, "no part is acknowledged twice"
     assert_stored(client("data-owner"), dataset, scans, {"volume.raw", "README"})
+
+
+def test_what_had_arrived_is_listed_without_choosing_it_again(
+    visit: Callable[..., Portal], client: Callable[[str], Any], tmp_path: Path
+) -> None:
+    (tmp_path / "truth.csv").write_text("scan,finding\n")
+    portal = visit()
+    portal.sign_in("data-owner")
+    dataset = portal.make_dataset("Closed before the list was written")
+    stopped: list[Route] = []
+
+    def no_list(route: Route) -> None:
+        if "manifest.json" in (route.request.post_data or ""):
+            stopped.append(route)
+            route.abort()
+        else:
+            route.continue_()
+
+    portal.page.route("**/api/Binary", no_list)
+    portal.choose_folder(tmp_path)
+    portal.wait_for(lambda: bool(stopped), "the list of files is written")
+    portal.page.close()
+
+    again = Portal(portal.page.context.new_page(), portal.stack)
+    again.sign_in("data-owner", f"#/datasets/{dataset}")
+    expect(again.page.get_by_role("cell", name="truth.csv", exact=True)).to_be_visible()
+    expect(again.heading("Not finished")).to_have_count(0)
+    assert_stored(client("data-owner"), dataset, tmp_path, {"truth.csv"})
 
 
 def test_what_the_platform_refuses_is_said_and_the_rest_is_kept(

@@ -75,7 +75,9 @@ function Row({ file }: { file: UploadFile }) {
       ? "being verified"
       : bytesUploaded
         ? `${bytes(bytesUploaded)} of ${bytes(file.size ?? 0)}`
-        : "being read";
+        : file.isPaused
+          ? "waits"
+          : "being read";
   return (
     <li class={file.error ? "failed" : ""}>
       <span class="path">{file.meta.path}</span>
