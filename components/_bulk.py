@@ -9,10 +9,13 @@ import pulumi_aws as aws
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk_machine import definition
 from ._functions import TRACE_ACTIONS, Function, Functions, allow, service_trust
+from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX
 
 WORKER_SECONDS = 900  # the longest there is: it says where to go on
+PARALLEL_PARTS = {FunctionPlatform.LAMBDA: 20, FunctionPlatform.HOST: 4}
+"""Of a job, at the same time; on one machine each takes a process that has to start."""
 FILE_DAYS = 3
 """How long files are kept; functions/bulk/jobs.py has it, too."""
 
@@ -44,6 +47,7 @@ class Bulk:
         name: str,
         *,
         functions: Functions,
+        platform: FunctionPlatform,
         domain: SearchDomain,
         key: aws.kms.Key,
         versions: aws.dynamodb.Table,
@@ -57,7 +61,7 @@ class Bulk:
     ) -> None:
         """`reads`: evidence's queue. `kept`: options of what must not be deleted by accident."""
         self._name, self._opts, self._key, self._reads = name, opts, key, reads
-        self._log_retention_days = log_retention_days
+        self._log_retention_days, self._platform = log_retention_days, platform
         self._domain, self._versions, self._control = domain, versions, control
         self._overflow, self._access_rules = overflow, access_rules
         self._bucket = self._job_bucket(kept)
@@ -225,7 +229,11 @@ class Bulk:
             name,
             role_arn=role.arn,
             definition=pulumi.Output.json_dumps(
-                definition(worker.resource.arn, settle_seconds=settle_seconds)
+                definition(
+                    worker.resource.arn,
+                    parallel=PARALLEL_PARTS[self._platform],
+                    settle_seconds=settle_seconds,
+                )
             ),
             logging_configuration={
                 "level": "ERROR",

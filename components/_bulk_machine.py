@@ -10,8 +10,6 @@ import pulumi
 
 JOB_SECONDS = 24 * 3600
 """After which a job is given up; functions/bulk/jobs.py has it, too."""
-PARALLEL_PARTS = 20
-
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 RETRY = {
     "ErrorEquals": ["States.ALL"],
@@ -23,8 +21,12 @@ RETRY = {
 }
 
 
-def definition(worker_arn: pulumi.Input[str], *, settle_seconds: int = 0) -> dict[str, Any]:
-    """The machine of a job: plan, work on the parts at once, finish; whatever fails, abandon.
+def definition(
+    worker_arn: pulumi.Input[str], *, parallel: int, settle_seconds: int = 0
+) -> dict[str, Any]:
+    """The machine of a job: plan, work on the parts, finish; whatever fails, abandon.
+
+    `parallel`: parts at the same time. `settle_seconds`: how long to wait before the plan.
 
     What a part is, and how far it is, is in the control table: the map has numbers only. A worker
     whose time is up is called again until its part is done.
@@ -47,7 +49,7 @@ def definition(worker_arn: pulumi.Input[str], *, settle_seconds: int = 0) -> dic
                 "Type": "Map",
                 "ItemsPath": "$.plan.parts",
                 "ItemSelector": {"job.$": "$.job", "number.$": "$$.Map.Item.Value"},
-                "MaxConcurrency": PARALLEL_PARTS,
+                "MaxConcurrency": parallel,
                 "ItemProcessor": _part(worker_arn),
                 "ResultPath": None,
                 "Catch": caught,

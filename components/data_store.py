@@ -179,6 +179,7 @@ class DataStore(pulumi.ComponentResource):
         bulk = Bulk(
             name,
             functions=functions,
+            platform=args.get("function_platform", FunctionPlatform.LAMBDA),
             domain=domain,
             key=self._key,
             versions=self._versions,
