@@ -55,6 +55,16 @@ def test_the_end_of_a_session_is_said(visit: Callable[..., Portal], stack: dict[
     expect(portal.page.get_by_role("link", name="Sign in again")).to_be_visible()
 
 
+def test_signing_out_ends_the_tokens(visit: Callable[..., Portal]) -> None:
+    portal = visit()
+    portal.sign_in("data-owner")
+    with portal.page.expect_request("**/oauth2/revoke") as revoked:
+        portal.button("Sign out").click()
+    assert "token_type_hint=refresh_token" in (revoked.value.post_data or "")
+    portal.button("Sign in").wait_for()
+    assert portal.page.evaluate("Object.keys(sessionStorage)") == []
+
+
 def answer(route: Route, stack: dict[str, Any], status: int, body: dict[str, Any]) -> None:
     """Answers for the sign-in pages, which are another origin."""
     headers = {"Access-Control-Allow-Origin": stack["portal_url"]}

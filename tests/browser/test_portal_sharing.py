@@ -100,9 +100,3 @@ def test_a_dataset_is_withdrawn_restored_and_deleted(
     expect(owner.page.get_by_text("Loading…")).to_have_count(0)
     expect(owner.page.get_by_role("link", name=name)).to_have_count(0)
     assert client("data-owner").get(f"/DocumentReference/{dataset}").status_code == 410
-
-
-def test_signing_out_ends_the_tokens(owner: Portal) -> None:
-    owner.button("Sign out").click()
-    owner.button("Sign in").wait_for()
-    assert owner.page.evaluate("Object.keys(sessionStorage)") == []
