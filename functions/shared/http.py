@@ -25,8 +25,8 @@ MAX_ANSWER_BYTES = 5_500_000
 """Of a body by `size_in_answer`; the rest of Lambda's 6 MB is for headers and what frames it."""
 
 _EXPOSED_HEADERS = (
-    "Content-Location, ETag, Expires, Last-Modified, Location, Retry-After, X-Consistency-Token,"
-    " X-Progress, X-Request-Id"
+    "Content-Location, ETag, Expires, Last-Modified, Link, Location, Retry-After,"
+    " X-Consistency-Token, X-Progress, X-Request-Id"
 )
 _JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 _SERVED = frozenset({*_JSON_TYPES, "*/*", "application/*", "text/*"})
@@ -75,7 +75,7 @@ def respond(
     started = time.perf_counter()
     log: dict[str, Any] = {}
     response = attempt(lambda: route(request_of(event, log)), log, _request_id(event))
-    body = b"" if event.get("httpMethod") == "HEAD" else _laid_out(event, response.body)
+    body = b"" if event.get("httpMethod") == "HEAD" else _laid_out(event, response)
     logger.info(
         "request",
         extra={
@@ -126,9 +126,11 @@ def attempt(answer: Callable[[], Response], log: dict[str, Any], request_id: str
         return _failure(known, log)
 
 
-def _laid_out(event: dict[str, Any], body: bytes) -> bytes:
-    """Indented for people to read, if `_pretty=true` asks for it and it fits."""
-    if not body or _query(event).get("_pretty", [""])[-1] != "true":
+def _laid_out(event: dict[str, Any], response: Response) -> bytes:
+    """Indented for people to read, if `_pretty=true` asks for it, it is JSON, and it fits."""
+    body, media_type = response.body, response.headers.get("Content-Type", "")
+    wanted = _query(event).get("_pretty", [""])[-1] == "true"
+    if not body or not wanted or media_type not in _JSON_TYPES:
         return body
     indented = indent(body)
     return indented if size_in_answer(indented) <= MAX_ANSWER_BYTES else body

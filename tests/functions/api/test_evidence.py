@@ -263,6 +263,8 @@ def test_evidence_is_the_owners(client: Sign, owner: Client, reader: Client) -> 
     owner.make(consent(dataset))
     assert exported(client("admin", subject="boss"), dataset).status == 200
     assert exported(reader, dataset).status == 403
+    plain = exported(owner, dataset).text
+    assert exported(owner, dataset, "?_pretty=true").text == plain
     assert exported(owner, "none").status == 404
     assert exported(owner, dataset, "?after=x").status == 400
     assert owner.get("/Consent/1/$evidence").status == 404
