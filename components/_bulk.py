@@ -14,7 +14,7 @@ from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX
 
 WORKER_SECONDS = 900  # the longest there is: it says where to go on
-PARALLEL_PARTS = {FunctionPlatform.LAMBDA: 20, FunctionPlatform.HOST: 4}
+PARALLEL_PARTS = {FunctionPlatform.LAMBDA: 20, FunctionPlatform.HOST: 2}
 """Of a job, at the same time; on one machine each takes a process that has to start."""
 FILE_DAYS = 3
 """How long files are kept; functions/bulk/jobs.py has it, too."""
