@@ -14,6 +14,8 @@ TIERS = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.nam
 TOGETHER = (
     # Whole stacks, whose graphs are evaluated once per process.
     ("graph/test_account.py", "graph/test_policies.py", "graph/test_program.py"),
+    # Data stores, the same.
+    tuple(f"graph/test_{name}.py" for name in ("alarms", "bulk", "data_store", "evidence")),
     # The engine's local AWS, which takes a while to start.
     ("engine/test_changes.py", "engine/test_local.py", "engine/test_wheel.py"),
     # The platform, and the cluster.

@@ -5,20 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from components.data_store import DataStore, DataStoreArgs
+from components.data_store import DataStore
 from components.gateway import Gateway
 from components.upload_bucket import UploadBucket
+from tests.graph.stores import MINIMAL, minimal
 from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
 RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
-DATA: DataStoreArgs = {
-    "vpc_id": "vpc-1",
-    "subnet_ids": ["subnet-1", "subnet-2", "subnet-3"],
-    "issuer": "https://issuer",
-    "client_ids": ["client"],
-}
 # As the services' documents list them, with the dimensions under which they are kept.
 METRICS = {
     ("AWS/ApiGateway", "5XXError"): {"ApiName", "Stage"},
@@ -39,7 +34,7 @@ def graph() -> Graph:
     """The components that have alarms, with somebody to hear them."""
 
     def program() -> None:
-        DataStore("data", {**DATA, "search": {"volume_gib": 100}, "alarm_topic_arn": TOPIC})
+        DataStore("data", {**MINIMAL, "search": {"volume_gib": 100}, "alarm_topic_arn": TOPIC})
         UploadBucket(
             "uploads",
             {"issuer": "https://issuer", "client_ids": ["client"], "alarm_topic_arn": TOPIC},
@@ -90,4 +85,4 @@ def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
 
 
 def test_nobody_to_hear_them_no_alarms() -> None:
-    assert not evaluate(lambda: DataStore("data", DATA)).all(ALARM)
+    assert not minimal().all(ALARM)

@@ -9,8 +9,8 @@ import pytest
 from components import _bulk
 from functions.bulk import jobs
 from functions.shared import changes, grants
+from tests.graph.stores import granted, minimal
 from tests.graph.strict import Graph
-from tests.graph.test_data_store import MINIMAL, build, granted
 
 MACHINE = "aws:sfn/stateMachine:StateMachine"
 KINDS = ("export", "import")
@@ -18,7 +18,7 @@ KINDS = ("export", "import")
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return build(MINIMAL)
+    return minimal()
 
 
 def machine(graph: Graph, kind: str) -> dict[str, Any]:

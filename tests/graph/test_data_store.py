@@ -10,12 +10,14 @@ import pytest
 from components._endpoints import url
 from components._functions import code_files, code_hash
 from components._search_domain import zone_count
-from components.data_store import DataStore, DataStoreArgs
+from components.data_store import DataStore
 from functions.api import guards, idempotency
 from functions.bulk import jobs
 from functions.indexer import quarantine
 from functions.shared import changes, evidence, grants
 from functions.shared.items import Version, item_of
+from tests.graph import stores
+from tests.graph.stores import ISSUER, MINIMAL, SMALL, build, granted
 from tests.graph.strict import Graph, Registration, evaluate
 
 TABLE = "aws:dynamodb/table:Table"
@@ -26,34 +28,16 @@ MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 INVOCATION = "aws:lambda/invocation:Invocation"
 VAULT = "aws:backup/vault:Vault"
 MACHINES = "arn:aws:sfn:eu-central-1:111122223333:"
-ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_1"
-MINIMAL: DataStoreArgs = {
-    "vpc_id": "vpc-1",
-    "subnet_ids": ["subnet-a", "subnet-b", "subnet-c"],
-    "issuer": ISSUER,
-    "client_ids": ["browser", "cli"],
-}
-SMALL: DataStoreArgs = {
-    **MINIMAL,
-    "search": {"instance_type": "t3.small.search", "instance_count": 1, "volume_gib": 10},
-    "backup": False,
-    "log_retention_days": 30,
-    "protect": False,
-}
-
-
-def build(args: DataStoreArgs, preview: bool = False) -> Graph:
-    return evaluate(lambda: DataStore("data", args), preview=preview)
 
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return build(MINIMAL)
+    return stores.minimal()
 
 
 @pytest.fixture(scope="module")
 def small() -> Graph:
-    return build(SMALL)
+    return stores.small()
 
 
 def outputs(graph: Graph) -> dict[str, Any]:
@@ -241,19 +225,6 @@ def test_functions_are_told_what_they_ask_for(graph: Graph) -> None:
     assert set(told["data-index-admin"]) == {"SEARCH_ENDPOINT"}
 
 
-def granted(graph: Graph, name: str, *services: str) -> set[tuple[str, str]]:
-    """(action, end of the resource's ARN) of what a policy allows of some services."""
-    policy = json.loads(graph.one(POLICY, name).inputs["policy"])
-    found = set()
-    for statement in policy["Statement"]:
-        resources = statement["Resource"]
-        for resource in [resources] if isinstance(resources, str) else resources:
-            for action in statement["Action"]:
-                if statement["Effect"] == "Allow" and action.split(":")[0] in services:
-                    found.add((action, resource.split(":", 5)[-1]))
-    return found
-
-
 def test_the_api_appends_and_reads(graph: Graph) -> None:
     assert granted(graph, "data-api-policy", "dynamodb", "s3", "es") == {
         *((f"dynamodb:{act}", "data-versions/arn") for act in ("PutItem", "ConditionCheckItem")),
@@ -293,10 +264,10 @@ def test_the_api_guards_its_writes_and_touches_no_other_record(
     assert ttl["attributeName"] in guards.action("guard", "Patient/1")["Put"]["Item"]
 
 
-def test_ids_may_be_the_clients_by_configuration() -> None:
-    for given in (True, False):
-        api = build({**MINIMAL, "update_create": given}).one(FUNCTION, "data-api")
-        assert api.inputs["environment"]["variables"]["UPDATE_CREATE"] == str(given).lower()
+def test_ids_may_be_the_clients_by_configuration(graph: Graph, small: Graph) -> None:
+    for made, told in ((small, "true"), (graph, "false")):
+        api = made.one(FUNCTION, "data-api").inputs["environment"]["variables"]
+        assert api["UPDATE_CREATE"] == told
 
 
 def test_the_indexer_reads_the_stream_and_fills_the_index(graph: Graph) -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from components.data_store import DataStore, DataStoreArgs
 from components.upload_bucket import UploadBucket, UploadBucketArgs
 from functions.shared import evidence
+from tests.graph.stores import minimal, small
 from tests.graph.strict import Graph, evaluate
-from tests.graph.test_data_store import MINIMAL, SMALL
 from tests.graph.test_upload_bucket import MINIMAL as UPLOADS
 
 KEY = "aws:kms/key:Key"
@@ -18,13 +17,9 @@ POLICY = "aws:iam/rolePolicy:RolePolicy"
 LOCK = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
 
 
-def build(args: DataStoreArgs) -> Graph:
-    return evaluate(lambda: DataStore("data", args))
-
-
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return build(MINIMAL)
+    return minimal()
 
 
 def statements(graph: Graph, name: str) -> list[dict[str, Any]]:
@@ -51,7 +46,7 @@ def test_one_role_signs(graph: Graph) -> None:
 
 
 def test_seals_are_locked_for_everybody_where_data_are_protected(graph: Graph) -> None:
-    for made, mode in ((graph, "COMPLIANCE"), (build(SMALL), "GOVERNANCE")):
+    for made, mode in ((graph, "COMPLIANCE"), (small(), "GOVERNANCE")):
         lock = made.one(LOCK, "data-evidence-seals")
         retention = lock.inputs["rule"]["defaultRetention"]
         assert retention["mode"] == mode
