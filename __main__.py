@@ -231,10 +231,10 @@ if alarm_topic_arn:
     gateway_args["alarm_topic_arn"] = alarm_topic_arn
 gateway = Gateway("gateway", gateway_args)
 
-# What the portal's page can't know before the user pool exists. Its key is public: keys meter.
+# What the portal's page can't know before the user pool exists; its key is no secret: keys meter.
 settings: dict[str, Any] = {
     "apiUrl": edge.api_url,
-    "apiKey": pulumi.Output.unsecret(gateway.api_keys[PORTAL_KEY]),
+    "apiKey": gateway.api_keys[PORTAL_KEY],
     "issuer": auth.issuer,
     "signInUrl": auth.hosted_ui_url,
     "clientId": auth.browser_client_id,
