@@ -3,6 +3,7 @@
 They are facts of the local AWS, known without asking it: a preview needs no server."""
 
 import base64
+import hashlib
 import textwrap
 import zlib
 from typing import Any
@@ -39,12 +40,26 @@ def invoke(clients: Clients, token: str, arguments: dict[str, Any]) -> dict[str,
 
 
 def _public_key(clients: Clients, key: str) -> dict[str, Any]:
-    """The only one of these that the local AWS is asked for."""
+    """The only one of these that the local AWS is asked for, where there is one."""
+    if not clients.endpoint_url:
+        return _recorded_public_key(key)
     found = clients.of("kms").get_public_key(KeyId=key)
     lines = textwrap.wrap(base64.b64encode(found["PublicKey"]).decode(), 64)
     pem = "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
     return {"id": found["KeyId"], "arn": found["KeyId"], "publicKeyPem": pem,
             "keyUsage": found["KeyUsage"], "customerMasterKeySpec": found["KeySpec"]}  # fmt: skip
+
+
+def _recorded_public_key(key: str) -> dict[str, Any]:
+    """Of a key that is only recorded: the same each time, and nothing is signed with it."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    secret = int.from_bytes(hashlib.sha256(key.encode()).digest()[1:])
+    public = ec.derive_private_key(secret, ec.SECP256R1()).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return {"id": key, "arn": key, "publicKeyPem": pem,
+            "keyUsage": "SIGN_VERIFY", "customerMasterKeySpec": "ECC_NIST_P256"}  # fmt: skip
 
 
 def _range(subnet: str) -> str:

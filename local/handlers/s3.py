@@ -257,7 +257,10 @@ HANDLERS: dict[str, Handler] = {
         "bucket_cors", lambda inputs: {"corsConfiguration": _only("corsRules")(inputs)}
     ),
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": Setting(
-        "object_lock_configuration", _lock, off={"objectLockConfiguration": {}}
+        "object_lock_configuration",
+        _lock,
+        # Object Lock itself stays with its bucket; what goes is the retention by default.
+        off={"objectLockConfiguration": {"objectLockEnabled": "Enabled"}},
     ),
     "aws:s3/bucketNotification:BucketNotification": Setting(
         "bucket_notification_configuration", _notification, off={"notificationConfiguration": {}}
