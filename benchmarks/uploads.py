@@ -36,13 +36,16 @@ BATCHES = 10
 
 
 class Clock:
-    """Between the first and the last bytes that went by."""
+    """Between the first and the last bytes of the file; what comes after is its dataset's."""
 
     def __init__(self) -> None:
         self._moments: list[float] = []
+        self._left = SIZE
 
     def moved(self, count: int, /) -> None:
-        self._moments.append(time.perf_counter())
+        if self._left > 0:
+            self._moments.append(time.perf_counter())
+            self._left -= count
 
     def spared(self, count: int, /) -> None:
         """Nothing is resumed here."""
@@ -82,7 +85,7 @@ def _throughput(stack: dict[str, Any], folder: Path) -> Iterator[Figure]:
             ours.append(clock.rate)
             boto3s.append(_boto3s_rate(stack, path))
     yield Figure("parts of an upload, `ai4h`", "MB/s", ours)
-    yield Figure("the same by boto3's `upload_file`", "MB/s", boto3s)
+    yield Figure("the same by boto3's `upload_file`, with SHA-256 too", "MB/s", boto3s)
     compared = [mine / other for mine, other in zip(ours, boto3s, strict=True)]
     yield Figure("`ai4h`'s rate by boto3's", "×", compared, at_least=0.9)
 
@@ -99,7 +102,8 @@ def _boto3s_rate(stack: dict[str, Any], path: Path) -> float:
     place = {"LocationConstraint": stack["region"]}
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
     config = TransferConfig(multipart_chunksize=PART, max_concurrency=WORKERS)
-    s3.upload_file(str(path), bucket, "file", Config=config, Callback=clock.moved)
+    checked = {"ChecksumAlgorithm": "SHA256"}  # as ours are
+    s3.upload_file(str(path), bucket, "file", checked, clock.moved, config)
     s3.delete_object(Bucket=bucket, Key="file")
     s3.delete_bucket(Bucket=bucket)
     return clock.rate

@@ -26,6 +26,10 @@ LARGE_BYTES = 64 * 1024**2
 
 VERIFIED_WITHIN_SECONDS = 900
 
+SOON_SECONDS = 20
+"""Parts that go as fast are asked for in larger numbers: their URLs live for five minutes."""
+MOST_URLS = 64
+
 
 class Watch(Protocol):
     """Looks on."""
@@ -168,13 +172,19 @@ class Upload:
     def _placed(
         self, file: LocalFile, record: Record, stretches: dict[int, tuple[int, int]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Parts with URL and headers; the next few are asked for while these are sent."""
-        left, coming = iter(stretches.items()), None
+        """Parts with URL and headers; the next few are asked for while these are sent.
+
+        The faster they go, the more at once: an URL that grows old before it is used goes to waste.
+        """
+        left, coming, count = iter(stretches.items()), None, self._workers
         with ThreadPoolExecutor(1) as ahead:
-            while batch := dict(islice(left, self._workers)):
+            while batch := dict(islice(left, count)):
+                begun = time.monotonic()
                 ready, coming = coming, ahead.submit(self._places, file, record, batch)
                 if ready:
                     yield from ready.result().items()
+                was_fast = time.monotonic() - begun < SOON_SECONDS
+                count = min(2 * count, MOST_URLS) if was_fast else self._workers
             if coming:
                 yield from coming.result().items()
 
