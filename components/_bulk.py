@@ -11,7 +11,7 @@ from ._bulk_machine import definition
 from ._functions import TRACE_ACTIONS, Function, Functions, allow, service_trust
 from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
-from ._tables import CHANGE_INDEX
+from ._tables import CHANGE_INDEX, partitions
 
 WORKER_SECONDS = 900  # the longest there is: it says where to go on
 PARALLEL_PARTS = {FunctionPlatform.LAMBDA: 20, FunctionPlatform.HOST: 2}
@@ -266,13 +266,3 @@ class Bulk:
             opts=self._opts,
         )
         return machine
-
-
-def partitions(
-    actions: Sequence[str], table_arn: pulumi.Input[str], keys: Sequence[str]
-) -> dict[str, Any]:
-    """An Allow statement on the items of a table whose hash keys are like one of these."""
-    return {
-        **allow(actions, table_arn),
-        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}},
-    }

@@ -8,15 +8,16 @@ import pulumi
 import pulumi_aws as aws
 
 from ._buckets import Retention, bucket_policy, log_access, private_bucket
-from ._bulk import partitions
 from ._functions import (
     FAILURE_RETENTION_SECONDS,
     QUEUE_KEY_REUSE_SECONDS,
     Functions,
     allow,
+    call_on,
     tls_only_queue_policy,
 )
 from ._keys import signing_key
+from ._tables import partitions
 
 PARTITIONS = ("evidence#*", "unsealed")
 """Of the control table: logs, and those that wait for a signature."""
@@ -157,27 +158,11 @@ class Evidence:
         return bucket
 
     def _seal_by_the_clock(self) -> None:
-        function = self.function.resource
         rule = aws.cloudwatch.EventRule(
             f"{self._name}-seal",
             description="Signs the logs of datasets that were appended to",
             schedule_expression=SEALED_EVERY,
             opts=self._opts,
         )
-        permission = aws.lambda_.Permission(
-            f"{self._name}-seal",
-            action="lambda:InvokeFunction",
-            principal="events.amazonaws.com",
-            function=function.arn,
-            source_arn=rule.arn,
-            opts=self._opts,
-        )
-        aws.cloudwatch.EventTarget(
-            f"{self._name}-seal",
-            rule=rule.name,
-            arn=function.arn,
-            input=json.dumps({"seal": "all"}),
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[permission])
-            ),
-        )
+        told = json.dumps({"seal": "all"})
+        call_on(rule, self.function, f"{self._name}-seal", self._opts, told)

@@ -272,6 +272,31 @@ def allow(
     return {"Effect": "Allow", "Action": actions, "Resource": resources}
 
 
+def call_on(
+    rule: aws.cloudwatch.EventRule,
+    function: Function,
+    name: str,
+    opts: pulumi.ResourceOptions,
+    told: str | None = None,
+) -> None:
+    """Has EventBridge call a function for each event of a rule: with it, or with what is `told`."""
+    permission = aws.lambda_.Permission(
+        name,
+        action="lambda:InvokeFunction",
+        principal="events.amazonaws.com",
+        function=function.resource.arn,
+        source_arn=rule.arn,
+        opts=opts,
+    )
+    aws.cloudwatch.EventTarget(
+        name,
+        rule=rule.name,
+        arn=function.resource.arn,
+        input=told,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permission])),
+    )
+
+
 def service_trust(service: str) -> dict[str, Any]:
     """A trust policy for one AWS service, e.g. `lambda.amazonaws.com`."""
     statement = {

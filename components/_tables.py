@@ -1,6 +1,6 @@
 """The tables of the data store: the log of versions, and the control table beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,3 +87,13 @@ def follow_stream(table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
         ],
         pulumi.Output.concat(table_arn, "/stream/*"),
     )
+
+
+def partitions(
+    actions: Sequence[str], table_arn: pulumi.Input[str], keys: Sequence[str]
+) -> dict[str, Any]:
+    """An Allow statement on the items of a table whose hash keys are like one of these."""
+    return {
+        **allow(actions, table_arn),
+        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}},
+    }

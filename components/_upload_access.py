@@ -101,18 +101,21 @@ def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
 
 def table_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
     """Use the tables' key, through DynamoDB only."""
-    return _key_through("dynamodb", key_arn)
+    return key_through("dynamodb", key_arn)
 
 
 def queue_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
     """Use the key of the queue of reads, through SQS only."""
-    return _key_through("sqs", key_arn)
+    return key_through("sqs", key_arn)
 
 
-def _key_through(service: str, key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+def key_through(
+    service: str, key_arn: pulumi.Input[str], actions: Sequence[str] = KEY_USE_ACTIONS
+) -> Mapping[str, Any]:
+    """Use a key, through one service of AWS only."""
     region = aws.get_region_output().region
     name = pulumi.Output.concat(service, ".", region, ".amazonaws.com")
     return {
-        **allow(KEY_USE_ACTIONS, key_arn),
+        **allow(actions, key_arn),
         "Condition": {"StringEquals": {"kms:ViaService": name}},
     }

@@ -19,7 +19,7 @@ from ._alarms import (
 )
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
-from ._bulk import PARTITIONS, Bulk, partitions
+from ._bulk import PARTITIONS, Bulk
 from ._erasure import erase_by_markers
 from ._evidence import PARTITIONS as EVIDENCE_PARTITIONS
 from ._evidence import Evidence
@@ -28,7 +28,7 @@ from ._indexing import Indexing
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
-from ._tables import CHANGE_INDEX, control_table, versions_table
+from ._tables import CHANGE_INDEX, control_table, partitions, versions_table
 
 API_SECONDS = 29  # API Gateway waits no longer
 
@@ -128,6 +128,7 @@ class DataStore(pulumi.ComponentResource):
         self._stateful = pulumi.ResourceOptions(
             parent=self, protect=protect, retain_on_delete=protect
         )
+        self._access_rules = rules_environment(args.get("access_rules"))
         self._retention = int(args.get("log_retention_days", 365))
         self._key = encryption_key(
             f"{name}-key",
@@ -186,7 +187,7 @@ class DataStore(pulumi.ComponentResource):
             control=self._control,
             overflow=self._overflow,
             reads=evidence.queue,
-            access_rules=rules_environment(args.get("access_rules")),
+            access_rules=self._access_rules,
             log_retention_days=self._retention,
             opts=self._child,
             kept=self._stateful,
@@ -295,7 +296,7 @@ class DataStore(pulumi.ComponentResource):
                 "ISSUER": args["issuer"],
                 "CLIENT_IDS": pulumi.Output.all(*args["client_ids"]).apply(",".join),
                 "CONSISTENCY_KEY": self._tokens.result,
-                **rules_environment(args.get("access_rules")),
+                **self._access_rules,
                 **bulk.environment,
                 **evidence.environment,
             },

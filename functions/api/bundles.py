@@ -18,7 +18,7 @@ from functions.api.entries import Entry
 from functions.api.routing import route
 from functions.shared import consistency
 from functions.shared.errors import FhirError, operation_outcome, quote
-from functions.shared.http import Request, Response, attempt, fhir, resource_of
+from functions.shared.http import Request, Response, attempt, fhir, made, resource_of
 from functions.shared.identity import Identity
 from functions.shared.log import logger
 from functions.shared.resources import serialise
@@ -77,14 +77,13 @@ def alone(request: Request, entry: Entry) -> Answer:
 
 def _noted(request: Request, entry: Entry, answer: Answer, log: Mapping[str, Any]) -> Answer:
     """Says who did what in a line of its own, as of a request."""
-    made = answer.location.removeprefix(f"{request.base_url}/")
     fields = {
         "method": entry.method,
         "resource": "/".join(entry.segments[:2]),
         "status": answer.status,
         "request": request.request_id,
         "subject": request.log.get("subject"),
-        **({"made": made} if made else {}),
+        **made(answer.location),
         **log,
     }
     logger.info("entry", extra={"fields": fields})

@@ -15,7 +15,7 @@ from functions.api import guards, idempotency, interactions, json_patch, writes
 from functions.api.decisions import decided
 from functions.search import parameters, plan
 from functions.search.view import View
-from functions.shared import access, consistency, evidence, grants, headers, store
+from functions.shared import access, consistency, evidence, grants, headers, items, store
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response
 from functions.shared.identity import Identity
@@ -105,7 +105,7 @@ def delete(request: Request, identity: Identity, resource_type: str) -> Response
         if found is None:
             return interactions.removed(request, None)
         writes.require_match(found, matched)
-        version, also, events = decided(request, identity, found, writes.tombstone(found))
+        version, also, events = decided(request, identity, found, items.tombstone(found))
         try:
             evidence.recorded(events, partial(_append, version, also))
         except Stale:

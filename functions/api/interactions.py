@@ -18,7 +18,7 @@ from typing import Any
 from functions.api import idempotency, json_patch, writes
 from functions.api.decisions import decided
 from functions.api.idempotency import Made
-from functions.shared import consistency, evidence, grants, headers, store
+from functions.shared import consistency, evidence, grants, headers, items, store
 from functions.shared.access import PRIVATE_TYPES, require_owner
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request, Response, fhir, resource_of
@@ -143,7 +143,7 @@ def delete(request: Request, identity: Identity, resource_type: str, resource_id
         if last is None or last.deleted or last.erased:
             raise _Gone(last)
         writes.require_match(last, matched)
-        return writes.tombstone(last)
+        return items.tombstone(last)
 
     try:
         pk = f"{resource_type}/{resource_id}"

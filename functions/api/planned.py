@@ -10,7 +10,7 @@ from typing import Any
 
 from functions.api import conditional, entries, guards, interactions, json_patch, writes
 from functions.api.entries import Entry
-from functions.shared import access, headers, store
+from functions.shared import access, headers, items, store
 from functions.shared.access import Operation
 from functions.shared.errors import FhirError, quote
 from functions.shared.http import Request
@@ -181,7 +181,7 @@ def tombstone(write: Write) -> Version | None:
     if write.last is None or write.last.deleted or write.last.erased:
         return None
     writes.require_match(write.last, condition(write))
-    return writes.tombstone(write.last)
+    return items.tombstone(write.last)
 
 
 def condition(write: Write) -> int | None:

@@ -84,16 +84,3 @@ def successor(resource: dict[str, Any], last: Version) -> Version:
     """The version after `last`, with its owner."""
     resource_id = last.pk.partition("/")[2]
     return draft(resource, resource_id, last.version + 1, last.owner, last.dataset)
-
-
-def tombstone(last: Version) -> Version:
-    """The version that says that the resource was deleted."""
-    return Version(
-        pk=last.pk,
-        version=last.version + 1,
-        body=b"",
-        owner=last.owner,
-        updated=instant(),
-        deleted=True,
-        dataset=last.dataset,
-    )

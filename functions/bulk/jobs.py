@@ -19,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.shared.clients import dynamodb
+from functions.shared.clients import dynamodb, queried
 from functions.shared.errors import FhirError
 from functions.shared.identity import Identity
 from functions.shared.resources import serialise
@@ -176,19 +176,14 @@ def add_parts(job: Job, parts: Iterable[Part]) -> None:
 
 def parts(job_id: str) -> Iterator[Part]:
     """The parts of a job in their order, consistently read."""
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=_table(),
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :part)",
-            ExpressionAttributeValues={":pk": {"S": PREFIX + job_id}, ":part": {"S": "part#"}},
-            ConsistentRead=True,
-        )
+    found = queried(
+        TableName=_table(),
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :part)",
+        ExpressionAttributeValues={":pk": {"S": PREFIX + job_id}, ":part": {"S": "part#"}},
+        ConsistentRead=True,
     )
-    for page in pages:
-        for item in page["Items"]:
-            yield msgspec.json.decode(item["part"]["S"], type=Part)
+    for item in found:
+        yield msgspec.json.decode(item["part"]["S"], type=Part)
 
 
 def part(job_id: str, number: int) -> Part:

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from functions.shared import objects
-from functions.shared.clients import dynamodb, s3
+from functions.shared.clients import dynamodb, queried, s3
 from functions.shared.items import Version, key_of, version_of
 from functions.shared.log import configure, logger
 
@@ -35,23 +35,18 @@ def _erase(marker: Version) -> None:
 def _remove_older(marker: Version) -> int:
     """One by one: a role that may delete in batches may write in batches, too."""
     removed = 0
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=os.environ["TABLE_NAME"],
-            KeyConditionExpression="pk = :pk AND version < :marker",
-            ExpressionAttributeValues={
-                ":pk": {"S": marker.pk},
-                ":marker": {"N": str(marker.version)},
-            },
-            ProjectionExpression="version",
-            ConsistentRead=True,
-        )
+    found = queried(
+        TableName=os.environ["TABLE_NAME"],
+        KeyConditionExpression="pk = :pk AND version < :marker",
+        ExpressionAttributeValues={
+            ":pk": {"S": marker.pk},
+            ":marker": {"N": str(marker.version)},
+        },
+        ProjectionExpression="version",
+        ConsistentRead=True,
     )
-    for page in pages:
-        for item in page["Items"]:
-            key = key_of(marker.pk, int(item["version"]["N"]))
-            dynamodb().delete_item(TableName=os.environ["TABLE_NAME"], Key=key)
-            removed += 1
+    for item in found:
+        key = key_of(marker.pk, int(item["version"]["N"]))
+        dynamodb().delete_item(TableName=os.environ["TABLE_NAME"], Key=key)
+        removed += 1
     return removed

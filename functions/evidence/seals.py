@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from functions.shared import evidence
-from functions.shared.clients import dynamodb, s3
+from functions.shared.clients import dynamodb, queried, s3
 from functions.shared.evidence import FIRST, UNSEALED, Head
 from functions.shared.log import logger
 from functions.shared.resources import instant
@@ -65,16 +65,12 @@ def seal(dataset: str) -> str:
 
 def unsealed() -> list[str]:
     """Datasets with records that no seal covers."""
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=os.environ["CONTROL_TABLE_NAME"],
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": UNSEALED}},
-        )
+    found = queried(
+        TableName=os.environ["CONTROL_TABLE_NAME"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": UNSEALED}},
     )
-    return [item["sk"]["S"] for page in pages for item in page["Items"]]
+    return [item["sk"]["S"] for item in found]
 
 
 def _gap(dataset: str, before: Head, head: Head) -> str:

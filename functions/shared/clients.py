@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,12 @@ _CONFIG = Config(
 def dynamodb() -> Any:
     """Handlers call this while they start, when Lambda gives most CPU."""
     return boto3.client("dynamodb", config=_CONFIG)
+
+
+def queried(**query: Any) -> Iterator[dict[str, Any]]:
+    """The items that a Query of DynamoDB finds, page after page as they are asked for."""
+    for page in dynamodb().get_paginator("query").paginate(**query):
+        yield from page["Items"]
 
 
 @cache

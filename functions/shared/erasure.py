@@ -6,25 +6,14 @@ server what becomes of older versions.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from functions.shared import consistency, headers, store
+from functions.shared import consistency, headers, items, store
 from functions.shared.http import Response, fhir
 from functions.shared.items import Version
-from functions.shared.resources import instant
 
 
 def erase(tombstone: Version) -> Version:
     """Writes the marker after the version that says deleted. `Stale` when others were faster."""
-    marker = replace(
-        tombstone,
-        version=tombstone.version + 1,
-        body=b"",
-        updated=instant(),
-        deleted=True,
-        erased=True,
-        nonce="",
-    )
+    marker = items.tombstone(tombstone, erased=True)
     store.append(marker, revive=True)
     return marker
 

@@ -32,7 +32,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import access
-from functions.shared.clients import dynamodb, sqs
+from functions.shared.clients import dynamodb, queried, sqs
 from functions.shared.errors import FhirError, unavailable
 from functions.shared.identity import Identity
 from functions.shared.items import Version
@@ -208,21 +208,17 @@ def head(dataset: str) -> Head | None:
 
 def lines(dataset: str, after: int = 0) -> Iterator[str]:
     """A log's lines behind the record of that number, in order; consistently read."""
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=_table(),
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={
-                ":pk": {"S": f"{PREFIX}{dataset}"},
-                ":first": {"S": _number(after + 1)},
-                ":last": {"S": "9" * 10},
-            },
-            ConsistentRead=True,
-        )
+    found = queried(
+        TableName=_table(),
+        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+        ExpressionAttributeValues={
+            ":pk": {"S": f"{PREFIX}{dataset}"},
+            ":first": {"S": _number(after + 1)},
+            ":last": {"S": "9" * 10},
+        },
+        ConsistentRead=True,
     )
-    return (item["line"]["S"] for page in pages for item in page["Items"])
+    return (item["line"]["S"] for item in found)
 
 
 def note_read(identity: Identity, version: Version, consents: tuple[str, ...] = ()) -> None:

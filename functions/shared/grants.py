@@ -24,7 +24,7 @@ from typing import Any
 
 from functions.shared import access
 from functions.shared.access import PRIVATE_TYPES
-from functions.shared.clients import dynamodb
+from functions.shared.clients import dynamodb, queried
 from functions.shared.identity import Identity
 from functions.shared.items import Version
 from functions.shared.store import Action
@@ -166,17 +166,13 @@ def put_state(dataset: str, *, is_withdrawn: bool) -> Action:
 
 def _given(grantee: str) -> list[Grant]:
     """All grants to one name, consistently read: one that was revoked a moment ago is."""
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=os.environ["CONTROL_TABLE_NAME"],
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"{PREFIX}{grantee}"}},
-            ConsistentRead=True,
-        )
+    found = queried(
+        TableName=os.environ["CONTROL_TABLE_NAME"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"{PREFIX}{grantee}"}},
+        ConsistentRead=True,
     )
-    return [_grant(grantee, item) for page in pages for item in page["Items"]]
+    return [_grant(grantee, item) for item in found]
 
 
 def _grant(grantee: str, item: dict[str, Any]) -> Grant:

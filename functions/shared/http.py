@@ -85,7 +85,7 @@ def respond(
                 "status": response.status,
                 "ms": round((time.perf_counter() - started) * 1000, 1),
                 "request": _request_id(event),
-                **_made(response),
+                **made(response.headers.get("Location", "")),
                 **log,
             }
         },
@@ -105,9 +105,9 @@ def respond(
     }
 
 
-def _made(response: Response) -> dict[str, str]:
-    """The version that a write made: type, id and number, from its address."""
-    place = response.headers.get("Location", "").split("/")[-4:]
+def made(location: str) -> dict[str, str]:
+    """What a log line tells of a write: type, id and number of the version, from its address."""
+    place = location.split("/")[-4:]
     return {"made": "/".join(place)} if place[2:3] == ["_history"] else {}
 
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from functions.shared.clients import s3
 from functions.shared.errors import FhirError, quote
 from functions.shared.log import logger
+from functions.shared.resources import instant
 
 OVERFLOW_BYTES = 300_000
 """Compressed bodies above this go to S3. An item holds 400 kB with its attributes' names."""
@@ -37,6 +38,20 @@ class Version:
     dataset: str = ""
     damaged: bool = False
     """What is stored can't be read, so that there is no body."""
+
+
+def tombstone(last: Version, *, erased: bool = False) -> Version:
+    """The version after `last` that says that the resource was deleted, or erased."""
+    return Version(
+        pk=last.pk,
+        version=last.version + 1,
+        body=b"",
+        owner=last.owner,
+        updated=instant(),
+        deleted=True,
+        erased=erased,
+        dataset=last.dataset,
+    )
 
 
 class DamagedError(FhirError):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from functions.shared import erasure, evidence, grants, headers, store
+from functions.shared import erasure, evidence, grants, headers, items, store
 from functions.shared.access import owns, require_owner
 from functions.shared.errors import FhirError
 from functions.shared.identity import Identity
@@ -134,14 +134,7 @@ def delete(identity: Identity, binary_id: str, expected: int | None) -> Version 
             break
         if expected not in (None, current.version):
             raise Stale
-        tombstone = replace(
-            current,
-            version=current.version + 1,
-            body=b"",
-            updated=instant(),
-            deleted=True,
-            nonce="",
-        )
+        tombstone = items.tombstone(current)
         try:
             store.append(tombstone)
         except Stale:

@@ -21,7 +21,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.shared.clients import dynamodb
+from functions.shared.clients import dynamodb, queried
 from functions.shared.resources import instant
 from functions.uploads.state import Received, Status, Upload
 
@@ -42,21 +42,15 @@ def get(binary_id: str, version: int) -> Upload | None:
 
 def newest_first(binary_id: str) -> Iterator[Upload]:
     """All uploads of a Binary, newest version first, consistently read."""
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=_table(),
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"upload#{binary_id}"}},
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            PaginationConfig={"PageSize": 25},
-        )
+    found = queried(
+        TableName=_table(),
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"upload#{binary_id}"}},
+        ScanIndexForward=False,
+        ConsistentRead=True,
+        PaginationConfig={"PageSize": 25},
     )
-    for page in pages:
-        for item in page["Items"]:
-            yield _upload(item)
+    yield from map(_upload, found)
 
 
 def promise(upload: Upload) -> list[dict[str, Any]]:
@@ -99,26 +93,21 @@ def used(owner: str) -> int:
 
 def overdue(owner: str) -> Iterator[Upload]:
     """A user's uploads whose deadline has passed without bytes."""
-    pages = (
-        dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=_table(),
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={
-                ":pk": {"S": f"quota#{owner}"},
-                ":first": {"S": "pending#"},
-                ":last": {"S": f"pending#{int(time.time()):012d}"},
-            },
-            ConsistentRead=True,
-        )
+    found = queried(
+        TableName=_table(),
+        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+        ExpressionAttributeValues={
+            ":pk": {"S": f"quota#{owner}"},
+            ":first": {"S": "pending#"},
+            ":last": {"S": f"pending#{int(time.time()):012d}"},
+        },
+        ConsistentRead=True,
     )
-    for page in pages:
-        for item in page["Items"]:
-            _, _, binary_id, version = item["sk"]["S"].split("#")
-            upload = get(binary_id, int(version))
-            if upload is not None:
-                yield upload
+    for item in found:
+        _, _, binary_id, version = item["sk"]["S"].split("#")
+        upload = get(binary_id, int(version))
+        if upload is not None:
+            yield upload
 
 
 def change(

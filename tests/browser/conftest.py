@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
-from local import lock
-from local.files import cache_directory, sha256
 from tests.browser.portal import Portal
 from tests.conftest import missing
 from tests.e2e.conftest import client, stack, token
+from tests.npm import installed
 
 __all__ = ["client", "stack", "token"]
 
@@ -78,15 +76,4 @@ def picture() -> Callable[[Portal, str, Locator], None]:
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The portal's sources beside the packages that its lock names, installed once."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            missing(f"there is no {tool} on PATH")
-    digest = sha256(SOURCES / "package-lock.json")[:16]
-    place = cache_directory() / f"portal-{digest}"
-    with lock.wait(cache_directory() / f"{place.name}.lock"):
-        left_out = shutil.ignore_patterns("node_modules", "site")
-        shutil.copytree(SOURCES, place, dirs_exist_ok=True, ignore=left_out)
-        if not (place / "node_modules" / ".package-lock.json").exists():
-            command = ["npm", "ci", "--no-audit", "--no-fund"]
-            subprocess.run(command, cwd=place, check=True, capture_output=True)
-    return place / "node_modules"
+    return installed(SOURCES, "portal", "site") / "node_modules"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -11,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from local import lock
-from local.files import cache_directory, sha256
-from tests.conftest import missing
+from tests.npm import installed
 
 PROGRAM = Path(__file__).with_name("fhir_kit_client")
 
@@ -34,16 +31,7 @@ def run(*command: str | Path, folder: Path, **variables: str) -> str:
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The program with the client beside it, installed once as its lock says."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            missing(f"there is no {tool} on PATH")
-    digest = sha256(PROGRAM / "package-lock.json")[:16]
-    place = cache_directory() / f"fhir-kit-client-{digest}"
-    with lock.wait(cache_directory() / f"{place.name}.lock"):
-        shutil.copytree(PROGRAM, place, dirs_exist_ok=True)
-        if not (place / "node_modules" / ".package-lock.json").exists():
-            run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=place)
-    return place / "interactions.js"
+    return installed(PROGRAM, "fhir-kit-client") / "interactions.js"
 
 
 def test_it_does_every_interaction_that_it_knows(
