@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from account.pipeline_policies import deploy_policy, github_trust, preview_policy
 from account.state import StateBackend
+from components._documents import json_document
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
@@ -42,7 +43,7 @@ def pipeline_roles(
     preview = aws.iam.Role(
         "ci-preview",
         description=f"Previews of {repository}",
-        assume_role_policy=pulumi.Output.json_dumps(
+        assume_role_policy=json_document(
             github_trust(provider_arn, repository, preview_environment)
         ),
     )
@@ -57,7 +58,7 @@ def pipeline_roles(
     aws.iam.RolePolicy(
         "ci-preview",
         role=preview.name,
-        policy=pulumi.Output.json_dumps(preview_policy(backend)),
+        policy=json_document(preview_policy(backend)),
     )
     return PipelineRoles(
         preview.arn,
@@ -86,14 +87,12 @@ def deploy_role(
         f"ci-deploy-{environment}",
         description=f"Deployments of {repository} to {environment}",
         max_session_duration=DEPLOY_SECONDS,
-        assume_role_policy=pulumi.Output.json_dumps(
-            github_trust(provider_arn, repository, environment)
-        ),
+        assume_role_policy=json_document(github_trust(provider_arn, repository, environment)),
     )
     aws.iam.RolePolicy(
         f"ci-deploy-{environment}",
         role=role.name,
-        policy=pulumi.Output.json_dumps(
+        policy=json_document(
             deploy_policy(
                 backend,
                 other_stacks=others,

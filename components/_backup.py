@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._functions import KEY_USE_ACTIONS, allow, service_trust
 
 NIGHTLY = "cron(0 2 * * ? *)"
@@ -90,13 +91,13 @@ def daily_backup(
     role = aws.iam.Role(
         f"{name}-role",
         description=f"Makes the backups of {name}",
-        assume_role_policy=pulumi.Output.json_dumps(service_trust("backup.amazonaws.com")),
+        assume_role_policy=json_document(service_trust("backup.amazonaws.com")),
         opts=opts,
     )
     permissions = aws.iam.RolePolicy(
         f"{name}-policy",
         role=role.name,
-        policy=pulumi.Output.json_dumps(
+        policy=json_document(
             backup_policy(
                 table_arns=[table.arn for table in tables],
                 bucket_arns=[bucket.arn for bucket in buckets],

@@ -7,6 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
+
 ABORT_UPLOADS_AFTER_DAYS = 1
 
 
@@ -97,7 +99,7 @@ def bucket_policy(
     return aws.s3.BucketPolicy(
         name,
         bucket=bucket.id,
-        policy=pulumi.Output.json_dumps(
+        policy=json_document(
             {"Version": "2012-10-17", "Statement": [tls_only(bucket.arn), *statements]}
         ),
         opts=pulumi.ResourceOptions(parent=bucket),

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk_machine import definition
+from ._documents import json_document
 from ._functions import TRACE_ACTIONS, Function, Functions, allow, service_trust
 from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
@@ -207,13 +208,13 @@ class Bulk:
         role = aws.iam.Role(
             f"{name}-machine-role",
             description=f"State machine that runs the jobs of {name}",
-            assume_role_policy=pulumi.Output.json_dumps(service_trust("states.amazonaws.com")),
+            assume_role_policy=json_document(service_trust("states.amazonaws.com")),
             opts=self._opts,
         )
         policy = aws.iam.RolePolicy(
             f"{name}-machine-policy",
             role=role.name,
-            policy=pulumi.Output.json_dumps(
+            policy=json_document(
                 {
                     "Version": "2012-10-17",
                     "Statement": [
@@ -228,7 +229,7 @@ class Bulk:
         machine = aws.sfn.StateMachine(
             name,
             role_arn=role.arn,
-            definition=pulumi.Output.json_dumps(
+            definition=json_document(
                 definition(
                     worker.resource.arn,
                     parallel=PARALLEL_PARTS[self._platform],
@@ -251,7 +252,7 @@ class Bulk:
         aws.iam.RolePolicy(
             f"{name}-machine-parts",
             role=role.name,
-            policy=pulumi.Output.json_dumps(
+            policy=json_document(
                 {
                     "Version": "2012-10-17",
                     "Statement": [

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
+from ._documents import json_document
 
 # What EKS lists for each Kubernetes version:
 #   aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name coredns
@@ -164,9 +165,7 @@ class AddonInstaller:
                 aws.iam.RolePolicy(
                     f"{self._name}-{addon}",
                     role=role.name,
-                    policy=pulumi.Output.json_dumps(
-                        {"Version": "2012-10-17", "Statement": wanted.statements}
-                    ),
+                    policy=json_document({"Version": "2012-10-17", "Statement": wanted.statements}),
                     opts=self._opts,
                 )
             )
@@ -185,7 +184,7 @@ def pod_trust(
         *("arn:", aws.get_partition_output().partition, ":eks:"),
         *(aws.get_region_output().region, ":", account, ":cluster/", cluster_name),
     )
-    return pulumi.Output.json_dumps(
+    return json_document(
         {
             "Version": "2012-10-17",
             "Statement": [

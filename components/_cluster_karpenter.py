@@ -11,6 +11,7 @@ from ._cluster_addons import NAMESPACE, ON_SYSTEM_NODES, pod_trust
 from ._cluster_karpenter_policy import ControllerScope, controller_policy
 from ._cluster_nodes import node_policies, node_role
 from ._cluster_pools import DISCOVERY_TAG, NODE_CLASS, NodePool, node_class_spec
+from ._documents import json_document
 from ._functions import QUEUE_KEY_REUSE_SECONDS, tls_only_queue_policy
 from ._keys import encryption_key
 
@@ -100,9 +101,7 @@ class Karpenter:
             label: aws.cloudwatch.EventRule(
                 f"{self._name}-{label}",
                 description=f"{event}, for Karpenter",
-                event_pattern=pulumi.Output.json_dumps(
-                    {"source": [source], "detail-type": [event]}
-                ),
+                event_pattern=json_document({"source": [source], "detail-type": [event]}),
                 opts=self._opts,
             )
             for label, (source, event) in INTERRUPTIONS.items()
@@ -146,7 +145,7 @@ class Karpenter:
         permitted = aws.sqs.QueuePolicy(
             f"{self._name}-interruptions",
             queue_url=queue.url,
-            policy=pulumi.Output.json_dumps(policy),
+            policy=json_document(policy),
             opts=self._opts,
         )
         targets = [

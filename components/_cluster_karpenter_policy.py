@@ -13,6 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._cluster_nodes import volume_statements
+from ._documents import json_document
 
 READ_ACTIONS = [
     "ec2:DescribeCapacityReservations",
@@ -66,7 +67,7 @@ def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
         return [arn("ec2", f"{kind}/*") for kind in kinds]
 
     public = [arn("ec2", f"{kind}/*", owner="") for kind in ("image", "snapshot")]
-    return pulumi.Output.json_dumps(
+    return json_document(
         {
             "Version": "2012-10-17",
             "Statement": [

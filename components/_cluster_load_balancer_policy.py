@@ -11,6 +11,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
+
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"
 READ_ACTIONS = [
     "ec2:DescribeAccountAttributes",
@@ -117,7 +119,7 @@ def load_balancer_policy(
         ),
         _allow("Change", CHANGE_ACTIONS, balancing, owned),
     ]
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
+    return json_document({"Version": "2012-10-17", "Statement": statements})
 
 
 def _allow(

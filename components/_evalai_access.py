@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._functions import allow
 
 NAMESPACE = "evalai"
@@ -50,7 +51,7 @@ class Identity:
         aws.iam.RolePolicy(
             name,
             role=role.name,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+            policy=json_document({"Version": "2012-10-17", "Statement": statements}),
             opts=opts,
         )
         return role
@@ -74,7 +75,7 @@ class Identity:
             return {"Version": "2012-10-17", "Statement": [statement]}
 
         both = pulumi.Output.all(self.provider_arn, self.issuer)
-        return pulumi.Output.json_dumps(both.apply(document))
+        return json_document(both.apply(document))
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,10 @@ def secrets_policy(
     decrypting = allow(["kms:Decrypt"], key_arn)
     decrypting["Condition"] = {"StringEquals": {"kms:ViaService": through}}
     reading = allow(["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], secret_arns)
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [reading, decrypting]})
+    return json_document({"Version": "2012-10-17", "Statement": [reading, decrypting]})
 
 
 def scaling_policy(resources: EvalAiResources) -> pulumi.Output[str]:
     """For KEDA: how long the challenges' queues are."""
     counting = allow(["sqs:GetQueueAttributes"], resources.challenge_queues())
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [counting]})
+    return json_document({"Version": "2012-10-17", "Statement": [counting]})

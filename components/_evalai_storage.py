@@ -7,6 +7,7 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._buckets import bucket_policy, log_access, private_bucket
+from ._documents import json_document
 from ._functions import (
     FAILURE_RETENTION_SECONDS,
     QUEUE_KEY_REUSE_SECONDS,
@@ -52,9 +53,7 @@ def media_bucket(
 def task_queue(name: str, *, key: aws.kms.Key, opts: pulumi.ResourceOptions) -> aws.sqs.Queue:
     """Celery's queue, and one for tasks that nobody could finish."""
     failed = _queue(f"{name}-failed", key, FAILURE_RETENTION_SECONDS, None, opts)
-    redrive = pulumi.Output.json_dumps(
-        {"deadLetterTargetArn": failed.arn, "maxReceiveCount": TRIES}
-    )
+    redrive = json_document({"deadLetterTargetArn": failed.arn, "maxReceiveCount": TRIES})
     return _queue(name, key, None, redrive, opts)
 
 
@@ -77,7 +76,7 @@ def _queue(
     aws.sqs.QueuePolicy(
         name,
         queue_url=queue.url,
-        policy=pulumi.Output.json_dumps(tls_only_queue_policy(queue.arn)),
+        policy=json_document(tls_only_queue_policy(queue.arn)),
         opts=opts,
     )
     return queue
@@ -102,7 +101,7 @@ def application_secret(
     version = aws.secretsmanager.SecretVersion(
         name,
         secret_id=secret.id,
-        secret_string=pulumi.Output.json_dumps({"SECRET_KEY": password.result}),
+        secret_string=json_document({"SECRET_KEY": password.result}),
         # What was added by hand stays.
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(ignore_changes=["secretString"])

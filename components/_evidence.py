@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._buckets import Retention, bucket_policy, log_access, private_bucket
+from ._documents import json_document
 from ._functions import (
     FAILURE_RETENTION_SECONDS,
     QUEUE_KEY_REUSE_SECONDS,
@@ -55,7 +56,7 @@ class Evidence:
             f"{self._name}-reads",
             # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout_seconds=6 * FUNCTION_SECONDS,
-            redrive_policy=pulumi.Output.json_dumps(
+            redrive_policy=json_document(
                 {"deadLetterTargetArn": self.failures.arn, "maxReceiveCount": TRIES}
             ),
         )
@@ -138,7 +139,7 @@ class Evidence:
         aws.sqs.QueuePolicy(
             f"{name}-policy",
             queue_url=queue.url,
-            policy=pulumi.Output.json_dumps(tls_only_queue_policy(queue.arn)),
+            policy=json_document(tls_only_queue_policy(queue.arn)),
             opts=self._opts,
         )
         return queue

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._layer import FUNCTIONS, FunctionPlatform, build_layer
 
 # The longest that SQS keeps a message. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/
@@ -126,7 +127,7 @@ class Functions:
         aws.sqs.QueuePolicy(
             f"{name}-failures-policy",
             queue_url=self.failure_queue.url,
-            policy=pulumi.Output.json_dumps(tls_only_queue_policy(self.failure_queue.arn)),
+            policy=json_document(tls_only_queue_policy(self.failure_queue.arn)),
             opts=opts,
         )
         self.security_group = self._make_security_group(vpc_id) if vpc_id is not None else None
@@ -156,7 +157,7 @@ class Functions:
         return aws.iam.Role(
             f"{self._name}-{purpose}-role",
             description=f"Execution role of the function {self._name}-{purpose}",
-            assume_role_policy=pulumi.Output.json_dumps(service_trust("lambda.amazonaws.com")),
+            assume_role_policy=json_document(service_trust("lambda.amazonaws.com")),
             opts=self._opts,
         )
 
@@ -185,7 +186,7 @@ class Functions:
         permissions = aws.iam.RolePolicy(
             f"{self._name}-{purpose}-policy",
             role=role.name,
-            policy=pulumi.Output.json_dumps(
+            policy=json_document(
                 function_policy(
                     log_group_arn=log_group.arn,
                     key_arn=self._key.arn,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._functions import Function, Functions, allow
 from ._search_domain import SearchDomain
 from ._tables import follow_stream
@@ -144,7 +145,7 @@ class Indexing:
         return aws.lambda_.Invocation(
             f"{self._name}-index",
             function_name=self.admin.resource.name,
-            input=pulumi.Output.json_dumps(
+            input=json_document(
                 {
                     "read_roles": readers,
                     "write_roles": [self.indexer.role.arn, self.keeper.role.arn],

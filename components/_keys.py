@@ -6,6 +6,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
+
 # What the default policy grants the account as kms:*, spelled out: administration and use, both
 # still subject to IAM. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 ACCOUNT_ACTIONS = (
@@ -124,7 +126,7 @@ def _account(actions: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _policy(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
+    return json_document({"Version": "2012-10-17", "Statement": statements})
 
 
 def log_statement(region: pulumi.Input[str]) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
+
 STAGE = "api"
 """Name of the stage and first segment of the API's public path, which are one: no rewriting."""
 CORS_ORIGIN = "*"
@@ -86,7 +88,7 @@ def triggers(parts: Iterable[Part[Any]]) -> dict[str, pulumi.Output[str]]:
         item.label: pulumi.Output.concat(
             item.resource.id,
             " ",
-            pulumi.Output.json_dumps(item.settings, sort_keys=True).apply(
+            json_document(item.settings, sort_keys=True).apply(
                 lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
             ),
         )

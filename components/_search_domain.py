@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._endpoints import url
 
 ENGINE = "OpenSearch_2.19"
@@ -86,7 +87,7 @@ class SearchDomain:
         return aws.opensearch.DomainPolicy(
             f"{self._name}-policy",
             domain_name=self.resource.domain_name,
-            access_policies=pulumi.Output.json_dumps(access_policy(self.arn, role_arns)),
+            access_policies=json_document(access_policy(self.arn, role_arns)),
             opts=self._child,
         )
 
@@ -127,9 +128,7 @@ class SearchDomain:
         permission = aws.cloudwatch.LogResourcePolicy(
             f"{self._name}-logs",
             policy_name=f"{pulumi.get_project()}-{pulumi.get_stack()}-{self._name}",
-            policy_document=pulumi.Output.json_dumps(
-                log_policy([group.arn for group in groups.values()])
-            ),
+            policy_document=json_document(log_policy([group.arn for group in groups.values()])),
             opts=self._child,
         )
         return groups, permission

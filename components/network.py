@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._keys import encryption_key, log_statement
 
 ZONES = 3
@@ -274,7 +275,7 @@ def subnet_cidrs(cidr: ipaddress.IPv4Network) -> tuple[list[str], list[str]]:
 
 def flow_log_trust(account_id: pulumi.Input[str]) -> pulumi.Output[str]:
     """Lets the flow log service of this account assume the role."""
-    return pulumi.Output.json_dumps(
+    return json_document(
         {
             "Version": "2012-10-17",
             "Statement": [
@@ -291,7 +292,7 @@ def flow_log_trust(account_id: pulumi.Input[str]) -> pulumi.Output[str]:
 
 def flow_log_policy(group_arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """Write access to one log group."""
-    return pulumi.Output.json_dumps(
+    return json_document(
         {
             "Version": "2012-10-17",
             "Statement": [

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from ._access_rules import AccessRule, rules_environment
 from ._alarms import egress_alarm, errors_alarm, failures_alarm, raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
+from ._documents import json_document
 from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
@@ -146,7 +147,7 @@ class UploadBucket(pulumi.ComponentResource):
             aws.iam.RolePolicy(
                 f"{name}-import",
                 role=args["import_role_name"],
-                policy=pulumi.Output.json_dumps(reading_policy(self._bucket.arn, key.arn)),
+                policy=json_document(reading_policy(self._bucket.arn, key.arn)),
                 opts=self._child,
             )
         topic_arn = args.get("alarm_topic_arn")
