@@ -24,7 +24,6 @@ from components import (
     UploadBucketArgs,
     parse_access_rules,
 )
-from components._documents import json_document
 from components.auth_pool import GROUPS
 from components.network import parse_cidr
 
@@ -244,7 +243,7 @@ aws.s3.BucketObjectv2(
     "edge-portal-settings",
     bucket=edge.portal_bucket,
     key="settings.json",
-    content=json_document(settings),
+    content=pulumi.Output.json_dumps(settings),
     content_type="application/json",
     cache_control="no-cache",
     opts=pulumi.ResourceOptions(parent=edge),
