@@ -286,6 +286,8 @@ if with_cluster:
         "view_role_arns": config.require_object("clusterViewRoleArns"),
         "evaluation_spot": config.require_bool("evaluationSpot"),
         "evaluation_cpu_limit": config.require_int("evaluationCpuLimit"),
+        "evaluation_gpu_limit": config.require_int("evaluationGpuLimit"),
+        "evaluation_gpu_families": config.require_object("evaluationGpuFamilies"),
         "dataset_bucket_arn": uploads.bucket_arn,
         "dataset_key_arn": uploads.key_arn,
         "log_retention_days": retention_days,

@@ -1,7 +1,7 @@
-"""Operators from their own Helm charts: load balancers, secrets and scaling by queue.
+"""Operators from their own Helm charts: load balancers, secrets, scaling by queue, GPUs.
 
-Each has a role of its own, by EKS Pod Identity. What EKS manages is in `_cluster_addons`; Karpenter
-has a module of its own.
+Each that has to do with AWS has a role of its own, by EKS Pod Identity. What EKS manages is in
+`_cluster_addons`; Karpenter has a module of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from ._cluster_addons import ON_SYSTEM_NODES, pod_trust
+from ._cluster_pools import GPU_POOL, NODE_ROLE_LABEL
 
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
@@ -25,8 +26,8 @@ class Operator:
     repository: str
     version: str
     namespace: str
-    service_account: str
-    """The account that gets the role."""
+    service_account: str | None
+    """The account that gets the role; none, if nothing in AWS is its business."""
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -103,6 +104,33 @@ def keda() -> Operator:
     )
 
 
+def nvidia_device_plugin() -> Operator:
+    """Tells Kubernetes of the GPUs of a node, whose drivers come with Karpenter's image of it."""
+    on_gpu_nodes = {"key": NODE_ROLE_LABEL, "operator": "In", "values": [GPU_POOL]}
+    return Operator(
+        "nvidia-device-plugin",
+        "https://nvidia.github.io/k8s-device-plugin",
+        "0.18.2",
+        "nvidia-device-plugin",
+        None,
+        {
+            # The chart's own affinity waits for labels of an operator that isn't here.
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [{"matchExpressions": [on_gpu_nodes]}]
+                    }
+                }
+            },
+            "tolerations": [{"key": NODE_ROLE_LABEL, "operator": "Exists"}],
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "64Mi"},
+                "limits": {"memory": "256Mi"},
+            },
+        },
+    )
+
+
 class OperatorInstaller:
     """Installs operators into one cluster."""
 
@@ -121,9 +149,14 @@ class OperatorInstaller:
             opts, pulumi.ResourceOptions(provider=provider)
         )
 
-    def install(self, operator: Operator, policy: pulumi.Input[str]) -> kubernetes.helm.v3.Release:
-        """The operator, after the role that its pods start with."""
-        identity = self._identity(operator, policy)
+    def install(
+        self, operator: Operator, policy: pulumi.Input[str] | None = None
+    ) -> kubernetes.helm.v3.Release:
+        """The operator, after the role that its pods start with, if there is a policy for it."""
+        account = operator.service_account
+        identity = (
+            [] if account is None or policy is None else self._identity(operator, account, policy)
+        )
         return kubernetes.helm.v3.Release(
             f"{self._name}-{operator.name}",
             name=operator.name,
@@ -140,14 +173,14 @@ class OperatorInstaller:
             ),
         )
 
-    def _identity(self, operator: Operator, policy: pulumi.Input[str]) -> list[pulumi.Resource]:
+    def _identity(
+        self, operator: Operator, service_account: str, policy: pulumi.Input[str]
+    ) -> list[pulumi.Resource]:
         label = f"{self._name}-{operator.name}"
         role = aws.iam.Role(
             label,
             description=f"Operator {operator.name} of the cluster",
-            assume_role_policy=pod_trust(
-                self._cluster_name, operator.namespace, operator.service_account
-            ),
+            assume_role_policy=pod_trust(self._cluster_name, operator.namespace, service_account),
             opts=self._opts,
         )
         permissions = aws.iam.RolePolicy(label, role=role.name, policy=policy, opts=self._opts)
@@ -155,7 +188,7 @@ class OperatorInstaller:
             label,
             cluster_name=self._cluster_name,
             namespace=operator.namespace,
-            service_account=operator.service_account,
+            service_account=service_account,
             role_arn=role.arn,
             opts=self._opts,
         )

@@ -15,6 +15,9 @@ from ._cluster_nodes import MAX_PODS
 NODE_CLASS = "private"
 NODE_ROLE_LABEL = "ai4h/node-role"
 DISCOVERY_TAG = "karpenter.sh/discovery"
+GPU = "nvidia.com/gpu"
+GPU_POOL = "evaluation-gpu"
+_INSTANCE = "karpenter.k8s.aws/instance"
 # Images, checkpoints and the datasets that an evaluation unpacks.
 VOLUME = "100Gi"
 
@@ -24,11 +27,11 @@ class NodePool:
     """What one pool offers."""
 
     name: str
-    cpu_limit: int
-    """vCPU of all its nodes together. Memory is bounded with it, by 8 GiB per vCPU."""
-    max_node_cpu: int
-    """vCPU of its largest node. While nodes start, each counts as the largest that might come of
-    it, so with large ones a limit is used up by plans and scaling goes in small steps."""
+    limits: Mapping[str, int]
+    """Of all its nodes together. Memory is bounded with vCPU, by 8 GiB each."""
+    machines: Sequence[Mapping[str, Any]]
+    """Requirements on instance types. While nodes start, each counts as the largest that might
+    come of it, so with large ones a limit is used up by plans and scaling goes in small steps."""
     spot: bool
     tainted: bool
     """Whether only pods that tolerate the pool's taint run on it."""
@@ -40,7 +43,7 @@ class NodePool:
         """The spec of the NodePool."""
         taint = {"key": NODE_ROLE_LABEL, "value": self.name, "effect": "NoSchedule"}
         return {
-            "limits": {"cpu": str(self.cpu_limit)},
+            "limits": {resource: str(limit) for resource, limit in self.limits.items()},
             "disruption": self.disruption,
             "template": {
                 "metadata": {"labels": {NODE_ROLE_LABEL: self.name}},
@@ -58,61 +61,90 @@ class NodePool:
             },
         }
 
-    def _requirements(self) -> list[dict[str, Any]]:
+    def _requirements(self) -> list[Mapping[str, Any]]:
         capacity = ["spot", "on-demand"] if self.spot else ["on-demand"]
-        instance = "karpenter.k8s.aws/instance"
         return [
             _require("kubernetes.io/arch", "In", "amd64"),
             _require("kubernetes.io/os", "In", "linux"),
             _require("karpenter.sh/capacity-type", "In", *capacity),
-            _require(f"{instance}-category", "In", "c", "m", "r"),
-            # From the fifth on all are Nitro, which prefix delegation and metadata options need.
-            _require(f"{instance}-generation", "Gt", "4"),
-            _require(f"{instance}-cpu", "Gt", "1"),
-            _require(f"{instance}-cpu", "Lt", str(self.max_node_cpu + 1)),
+            *self.machines,
         ]
 
 
-def node_pools(
-    *, platform_cpu_limit: int, evaluation_cpu_limit: int, max_node_cpu: int, spot: bool
-) -> tuple[NodePool, ...]:
-    """The pools of the cluster: one for what serves, one for evaluations."""
-    return (
-        NodePool(
-            "platform",
-            cpu_limit=platform_cpu_limit,
-            max_node_cpu=max_node_cpu,
-            spot=False,
-            tainted=False,
-            disruption={
-                "consolidationPolicy": "WhenEmptyOrUnderutilized",
-                "consolidateAfter": "2m",
-                "budgets": [
-                    {"nodes": "1", "reasons": ["Underutilized", "Drifted"]},
-                    {"nodes": "100%", "reasons": ["Empty"]},
-                ],
-            },
-            grace="1h",
-        ),
-        NodePool(
-            "evaluation",
-            cpu_limit=evaluation_cpu_limit,
-            max_node_cpu=max_node_cpu,
-            spot=spot,
-            tainted=True,
-            # Only empty nodes go: an evaluation that has begun isn't moved.
-            disruption={
-                "consolidationPolicy": "WhenEmpty",
-                "consolidateAfter": "30s",
-                "budgets": [
-                    {"nodes": "100%", "reasons": ["Empty"]},
-                    {"nodes": "20%", "reasons": ["Drifted"]},
-                ],
-            },
-            # No evaluation takes longer: SQS hides a submission for 12 hours at most.
-            grace="13h",
-        ),
+# Only empty nodes go: an evaluation that has begun isn't moved.
+_EVALUATION_DISRUPTION = {
+    "consolidationPolicy": "WhenEmpty",
+    "consolidateAfter": "30s",
+    "budgets": [
+        {"nodes": "100%", "reasons": ["Empty"]},
+        {"nodes": "20%", "reasons": ["Drifted"]},
+    ],
+}
+# No evaluation takes longer: SQS hides a submission for 12 hours at most.
+_EVALUATION_GRACE = "13h"
+
+
+def platform_pool(*, cpu_limit: int, max_node_cpu: int) -> NodePool:
+    """For what serves."""
+    return NodePool(
+        "platform",
+        limits={"cpu": cpu_limit},
+        machines=_without_gpu(max_node_cpu),
+        spot=False,
+        tainted=False,
+        disruption={
+            "consolidationPolicy": "WhenEmptyOrUnderutilized",
+            "consolidateAfter": "2m",
+            "budgets": [
+                {"nodes": "1", "reasons": ["Underutilized", "Drifted"]},
+                {"nodes": "100%", "reasons": ["Empty"]},
+            ],
+        },
+        grace="1h",
     )
+
+
+def evaluation_pool(*, cpu_limit: int, max_node_cpu: int, spot: bool) -> NodePool:
+    """For evaluations."""
+    return NodePool(
+        "evaluation",
+        limits={"cpu": cpu_limit},
+        machines=_without_gpu(max_node_cpu),
+        spot=spot,
+        tainted=True,
+        disruption=_EVALUATION_DISRUPTION,
+        grace=_EVALUATION_GRACE,
+    )
+
+
+def gpu_pool(*, gpu_limit: int, families: Sequence[str], max_node_cpu: int, spot: bool) -> NodePool:
+    """For evaluations on a GPU. Each machine has one, so that no two models share a machine's:
+    a container's own environment can name any GPU of its machine, asked for or not.
+    """
+    return NodePool(
+        GPU_POOL,
+        limits={GPU: gpu_limit},
+        machines=[
+            _require(f"{_INSTANCE}-family", "In", *families),
+            _require(f"{_INSTANCE}-gpu-manufacturer", "In", "nvidia"),
+            _require(f"{_INSTANCE}-gpu-count", "In", "1"),
+            _require(f"{_INSTANCE}-cpu", "Lt", str(max_node_cpu + 1)),
+        ],
+        spot=spot,
+        tainted=True,
+        disruption=_EVALUATION_DISRUPTION,
+        grace=_EVALUATION_GRACE,
+    )
+
+
+def _without_gpu(max_node_cpu: int) -> list[Mapping[str, Any]]:
+    return [
+        _require(f"{_INSTANCE}-category", "In", "c", "m", "r"),
+        # From the fifth on all are Nitro, which prefix delegation and metadata options need.
+        _require(f"{_INSTANCE}-generation", "Gt", "4"),
+        _require(f"{_INSTANCE}-cpu", "Gt", "1"),
+        _require(f"{_INSTANCE}-cpu", "Lt", str(max_node_cpu + 1)),
+    ]
 
 
 def node_class_spec(
@@ -155,5 +187,5 @@ def node_class_spec(
     }
 
 
-def _require(key: str, operator: str, *values: str) -> dict[str, str | Sequence[str]]:
+def _require(key: str, operator: str, *values: str) -> dict[str, Any]:
     return {"key": key, "operator": operator, "values": list(values)}

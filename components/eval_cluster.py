@@ -18,14 +18,19 @@ from ._cluster_karpenter import Karpenter
 from ._cluster_load_balancer_policy import load_balancer_policy
 from ._cluster_nodes import node_role, system_nodes, volume_key
 from ._cluster_objects import encrypted_storage_class
-from ._cluster_operators import OperatorInstaller, load_balancer_controller
-from ._cluster_pools import NodePool, node_pools
+from ._cluster_operators import (
+    OperatorInstaller,
+    load_balancer_controller,
+    nvidia_device_plugin,
+)
+from ._cluster_pools import NodePool, evaluation_pool, gpu_pool, platform_pool
 from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings, check_evalai
 from ._evalai_access import Identity
 from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
+GPU_FAMILY = re.compile(r"[gp][0-9][a-z0-9]*")
 
 
 class EvalClusterArgs(TypedDict):
@@ -55,6 +60,10 @@ class EvalClusterArgs(TypedDict):
     """vCPU of the largest node made on demand; one near the limit slows scaling. Default: 16."""
     evaluation_spot: NotRequired[bool]
     """Prefer spot machines for evaluations: cheaper, and cut off at times. Default: false."""
+    evaluation_gpu_limit: NotRequired[int]
+    """NVIDIA GPUs that all nodes for evaluations may have together, one each. Default: 0."""
+    evaluation_gpu_families: NotRequired[list[str]]
+    """Instance families that such nodes are of. Default: g5 and g6."""
     node_image_version: NotRequired[str]
     """Image release of nodes made on demand, e.g. v20261110. Default: latest, so patches come."""
     evalai: NotRequired[EvalClusterEvalAiArgs]
@@ -75,9 +84,10 @@ class EvalCluster(pulumi.ComponentResource):
     Creates: cluster (public endpoint for given ranges, private endpoint, access entries, OIDC
     provider), keys for secrets, disks and logs, log group, node role, system node group, add-ons
     with their roles, an encrypted default storage class, Karpenter with the node pools `platform`
-    and `evaluation`, and the load balancer controller. With `evalai` also its database, media
-    bucket, task queue, secret, image repositories and build, external-secrets and KEDA, a namespace
-    for restricted pods, roles per challenge, and, given the tag of its images, the application.
+    and `evaluation`, one with GPUs when asked for, and the load balancer controller. With `evalai`
+    also its database, media bucket, task queue, secret, image repositories and build,
+    external-secrets and KEDA, a namespace for restricted pods, roles per challenge, and, given the
+    tag of its images, the application.
     """
 
     cluster_name: pulumi.Output[str]
@@ -158,6 +168,8 @@ class EvalCluster(pulumi.ComponentResource):
             depends_on=workloads,
             opts=self._child,
         )
+        if args.get("evaluation_gpu_limit", 0):
+            operators.install(nvidia_device_plugin())
         balancing = self._load_balancing(args, operators, cluster.cluster_security_group_id)
         evalai = self._evalai(args, cluster, operators, [balancing, *pools])
         self.evalai_url = pulumi.Output.from_input(evalai and evalai.url)
@@ -281,12 +293,19 @@ def check_arguments(args: EvalClusterArgs) -> None:
         )
     if not args["public_access_cidrs"]:
         raise ValueError("public_access_cidrs: name at least one range; EKS takes none for all")
+    largest = int(args.get("max_node_cpu", 16))
     for pool in on_demand_pools(args):
-        if not 2 <= pool.max_node_cpu <= pool.cpu_limit:
+        limit = pool.limits.get("cpu", largest)
+        if not 2 <= largest <= limit:
             raise ValueError(
-                f"max_node_cpu: {pool.max_node_cpu} vCPU must be 2 or more, and at most "
-                f"{pool.name}_cpu_limit, {pool.cpu_limit}"
+                f"max_node_cpu: {largest} vCPU must be 2 or more, and at most "
+                f"{pool.name}_cpu_limit, {limit}"
             )
+    if int(args.get("evaluation_gpu_limit", 0)) < 0:
+        raise ValueError("evaluation_gpu_limit: 0 or more GPUs")
+    for family in args.get("evaluation_gpu_families", []):
+        if not GPU_FAMILY.fullmatch(family):
+            raise ValueError(f"evaluation_gpu_families: {family!r} is no family such as g5 or p4d")
     if "evalai" in args:
         check_evalai(
             args["evalai"],
@@ -302,9 +321,14 @@ def check_arguments(args: EvalClusterArgs) -> None:
 
 def on_demand_pools(args: EvalClusterArgs) -> Sequence[NodePool]:
     """The pools that the arguments ask for."""
-    return node_pools(
-        platform_cpu_limit=int(args.get("platform_cpu_limit", 32)),
-        evaluation_cpu_limit=int(args.get("evaluation_cpu_limit", 64)),
-        max_node_cpu=int(args.get("max_node_cpu", 16)),
-        spot=args.get("evaluation_spot", False),
-    )
+    largest, spot = int(args.get("max_node_cpu", 16)), args.get("evaluation_spot", False)
+    pools = [
+        platform_pool(cpu_limit=int(args.get("platform_cpu_limit", 32)), max_node_cpu=largest),
+        evaluation_pool(
+            cpu_limit=int(args.get("evaluation_cpu_limit", 64)), max_node_cpu=largest, spot=spot
+        ),
+    ]
+    if gpus := int(args.get("evaluation_gpu_limit", 0)):
+        families = args.get("evaluation_gpu_families", ["g5", "g6"])
+        pools.append(gpu_pool(gpu_limit=gpus, families=families, max_node_cpu=largest, spot=spot))
+    return pools

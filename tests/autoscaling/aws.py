@@ -23,7 +23,12 @@ import requests
 from local.processes import Process, free_port
 from tests.graph.strict import REGION, ROOT
 
-IMAGES = {"x86_64": "ami-00000000000000001", "arm64": "ami-00000000000000002"}
+IMAGES = {
+    ("x86_64", "standard"): "ami-00000000000000001",
+    ("arm64", "standard"): "ami-00000000000000002",
+    ("x86_64", "nvidia"): "ami-00000000000000003",
+}
+"""By architecture and variant."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests"}
 READY_SECONDS = 60
 
@@ -57,7 +62,8 @@ class Seeded:
 @contextmanager
 def running(folder: Path) -> Iterator[Aws]:
     images = folder / "images.json"
-    images.write_text(json.dumps([_image(*item) for item in IMAGES.items()]), encoding="utf-8")
+    listed = [_image(*kind, identifier) for kind, identifier in IMAGES.items()]
+    images.write_text(json.dumps(listed), encoding="utf-8")
     port = free_port()
     command = [
         sys.executable,
@@ -160,20 +166,20 @@ def _products(_wanted: Any) -> dict[str, Any]:
 
 
 def _parameter(wanted: Any) -> dict[str, Any]:
-    parts = wanted["Name"].split("/")
-    if "standard" not in parts:
+    *_, architecture, variant, _, _ = wanted["Name"].split("/")
+    image = IMAGES.get((architecture, variant))
+    if image is None:
         return {"__type": "ParameterNotFound", "message": wanted["Name"]}
-    image = IMAGES["arm64" if "arm64" in parts else "x86_64"]
     return {"Parameter": {"Name": wanted["Name"], "Type": "String", "Value": image, "Version": 1}}
 
 
-def _image(architecture: str, identifier: str) -> dict[str, Any]:
+def _image(architecture: str, variant: str, identifier: str) -> dict[str, Any]:
     return {
         "ami_id": identifier,
         "state": "available",
         "public": True,
         "owner_id": "602401143452",
-        "image_location": f"amazon/al2023-{architecture}",
+        "image_location": f"amazon/al2023-{architecture}-{variant}",
         "sriov": "simple",
         "root_device_type": "ebs",
         "root_device_name": "/dev/xvda",
@@ -181,7 +187,7 @@ def _image(architecture: str, identifier: str) -> dict[str, Any]:
         "image_type": "machine",
         "platform": None,
         "architecture": architecture,
-        "name": f"amazon-eks-node-al2023-{architecture}-standard-1.36-v20261110",
+        "name": f"amazon-eks-node-al2023-{architecture}-{variant}-1.36-v20261110",
         "virtualization_type": "hvm",
         "hypervisor": "xen",
     }

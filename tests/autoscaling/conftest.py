@@ -11,7 +11,7 @@ from tests.autoscaling import cluster as kubernetes
 from tests.autoscaling.aws import Aws, Seeded
 from tests.autoscaling.cluster import Cluster
 from tests.autoscaling.network import NoNamespaceError, own_network
-from tests.autoscaling.workload import Workload
+from tests.autoscaling.workload import NAMESPACE, Workload
 from tests.chart.program import graph as program_graph
 from tests.chart.program import rendered
 from tests.chart.rendering import Resource
@@ -22,6 +22,7 @@ from tools.go_programs import program
 
 STACK = "dev"
 RELEASE = "evaluation-karpenter-karpenter"
+GPU = "nvidia.com/gpu"
 PROGRAMS = (
     *("etcd", "helm", "karpenter", "kube-apiserver", "kube-controller-manager"),
     *("kube-scheduler", "kwok"),
@@ -74,10 +75,35 @@ def rig(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]
 
 
 @pytest.fixture(scope="session")
-def evalai(rig: Rig) -> Workload:
-    """The chart's pods, which find their first nodes while other tests run."""
+def models(rig: Rig) -> list[str]:
+    """Names of pods that want a GPU: one more than there are."""
+    pool = rig.pools["evaluation-gpu"]["spec"]
+    resources = {"limits": {GPU: "1"}, "requests": {"cpu": "1", "memory": "2Gi"}}
+    names = [f"model-{number}" for number in range(int(pool["limits"][GPU]) + 1)]
+    for name in names:
+        rig.cluster.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": NAMESPACE},
+                "spec": {
+                    "nodeSelector": {"karpenter.sh/nodepool": "evaluation-gpu"},
+                    "tolerations": pool["template"]["spec"]["taints"],
+                    "containers": [
+                        {"name": name, "image": "example.org/none", "resources": resources}
+                    ],
+                },
+            }
+        )
+    return names
+
+
+@pytest.fixture(scope="session")
+def evalai(rig: Rig, request: pytest.FixtureRequest) -> Workload:
+    """The chart's pods and models, which find their first nodes while other tests run."""
     workload = Workload(rig.cluster, rendered(STACK))
     workload.install()
+    request.getfixturevalue("models")
     return workload
 
 

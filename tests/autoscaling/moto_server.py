@@ -8,7 +8,7 @@ from typing import Any
 from moto.ec2.models.instance_types import InstanceTypeBackend
 from moto.server import main
 
-FAMILIES = ("c", "m", "r")
+FAMILIES = ("c", "m", "r", "g5.", "g6.")
 LARGEST_CPUS = 32
 
 

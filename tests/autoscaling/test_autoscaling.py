@@ -79,14 +79,38 @@ def check_node(rig: Rig, node: Resource) -> None:
     assert poll(lambda: daemons() == set(DAEMONS), 10)
 
 
-def check_machine(rig: Rig, machine: Resource) -> None:
+def check_machine(rig: Rig, machine: Resource, variant: str = "standard") -> None:
     """It is what the class of machines says."""
     assert machine["SubnetId"] in rig.seeded.private_subnets
-    assert machine["ImageId"] == IMAGES["x86_64"]
+    assert machine["ImageId"] == IMAGES["x86_64", variant]
     assert [g["GroupId"] for g in machine["SecurityGroups"]] == [rig.seeded.security_group]
     metadata = machine["MetadataOptions"]
     assert (metadata["HttpTokens"], metadata["HttpPutResponseHopLimit"]) == ("required", 1)
     assert rig.node_class["spec"]["instanceProfile"] in json.dumps(machine["IamInstanceProfile"])
+
+
+def test_models_get_a_gpu_each_up_to_the_limit_and_none_is_kept(
+    rig: Rig, evalai: Workload, models: list[str]
+) -> None:
+    limit = int(rig.pools["evaluation-gpu"]["spec"]["limits"]["nvidia.com/gpu"])
+    assert len(models) == limit + 1
+
+    def running() -> list[Resource]:
+        pods = [rig.cluster.server.call("GET", f"{PODS}/{name}").json() for name in models]
+        return [pod for pod in pods if pod["status"]["phase"] == "Running"]
+
+    assert poll(lambda: len(running()) == limit, SECONDS)
+    nodes = {node["metadata"]["name"]: node for node in rig.cluster.nodes("evaluation-gpu")}
+    assert {pod["spec"]["nodeName"] for pod in running()} == set(nodes)
+    assert len(nodes) == limit
+    for node in nodes.values():
+        assert node["status"]["allocatable"]["nvidia.com/gpu"] == "1"
+        check_machine(rig, rig.cluster.machines()[machine_of(node)], "nvidia")
+    (waiting,) = set(models) - {pod["metadata"]["name"] for pod in running()}
+    assert any("exceed limits" in message for message in evalai.events(waiting))
+    for name in models:
+        rig.cluster.server.call("DELETE", f"{PODS}/{name}", params={"gracePeriodSeconds": "0"})
+    assert poll(lambda: not rig.cluster.nodes("evaluation-gpu"), SCALE_DOWN_SECONDS)
 
 
 def test_every_pod_of_the_chart_gets_a_node(rig: Rig, evalai: Workload) -> None:

@@ -12,9 +12,9 @@ def test_the_class_finds_private_subnets_group_and_image(rig: Rig) -> None:
     status = rig.cluster.apply(rig.node_class)["status"]
     assert {subnet["id"] for subnet in status["subnets"]} == rig.seeded.private_subnets
     assert [group["id"] for group in status["securityGroups"]] == [rig.seeded.security_group]
-    assert IMAGES["x86_64"] in {image["id"] for image in status["amis"]}
+    assert set(IMAGES.values()) == {image["id"] for image in status["amis"]}
     assert status["instanceProfile"] == rig.node_class["spec"]["instanceProfile"]
-    assert set(rig.pools) == {"evaluation", "platform"}
+    assert set(rig.pools) == {"evaluation", "evaluation-gpu", "platform"}
 
 
 @pytest.mark.parametrize(

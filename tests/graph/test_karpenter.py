@@ -188,6 +188,28 @@ def test_pools_are_bounded_and_renewed(graph: Graph) -> None:
     assert pool(graph, "evaluation")["template"]["spec"]["terminationGracePeriod"] == "13h"
 
 
+def test_gpus_are_there_when_asked_for(graph: Graph) -> None:
+    names = {made.inputs["metadata"]["name"] for made in graph.all(POOL)}
+    assert names == {"platform", "evaluation"}
+    asked = build(evaluation_gpu_limit=3, evaluation_gpu_families=["g4dn"], max_node_cpu=8)
+    spec = pool(asked, "evaluation-gpu")
+    assert spec["limits"] == {"nvidia.com/gpu": "3"}
+    needed = requirements(spec)
+    assert needed["instance-family", "In"] == ["g4dn"]
+    # A container names GPUs of its machine in its own environment: no two share a machine.
+    assert needed["instance-gpu-count", "In"] == ["1"]
+    assert needed["instance-cpu", "Lt"] == ["9"]
+    assert spec["disruption"] == pool(asked, "evaluation")["disruption"]
+    (taint,) = spec["template"]["spec"]["taints"]
+    plugin = asked.one(RELEASE, "evaluation-nvidia-device-plugin").inputs["values"]
+    assert {"key": taint["key"], "operator": "Exists"} in plugin["tolerations"]
+    node = plugin["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = node["nodeSelectorTerms"]
+    (place,) = term["matchExpressions"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert [labels[place["key"]]] == place["values"]
+
+
 def test_order_of_making_and_ending(graph: Graph) -> None:
     """What comes last goes first: pools with their nodes, what ends nodes, then its rights."""
     release = graph.one(RELEASE, "evaluation-karpenter-karpenter")
@@ -227,6 +249,8 @@ def test_controller_runs_on_the_system_nodes(graph: Graph) -> None:
         ({"max_node_cpu": 1}, "max_node_cpu: 1 vCPU must be 2 or more"),
         ({"max_node_cpu": 48}, "at most platform_cpu_limit, 32"),
         ({"evaluation_cpu_limit": 8}, "at most evaluation_cpu_limit, 8"),
+        ({"evaluation_gpu_limit": -1}, "evaluation_gpu_limit: 0 or more"),
+        ({"evaluation_gpu_families": ["m7i"]}, "'m7i' is no family"),
     ],
 )
 def test_bad_limits_are_explained(changes: dict[str, Any], message: str) -> None:
