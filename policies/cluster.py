@@ -31,7 +31,7 @@ def _silent(resource: Resource) -> Iterator[str]:
 
 
 def _unlimited(resource: Resource) -> Iterator[str]:
-    for path in ("spec.limits.cpu", "spec.template.spec.expireAfter"):
+    for path in ("spec.limits", "spec.template.spec.expireAfter"):
         yield from needs(path, advice="a mistake must not rent machines without end")(resource)
 
 
