@@ -64,6 +64,7 @@ cluster_cidrs: list[str] = config.require_object("clusterPublicAccessCidrs")
 cluster_name = f"{pulumi.get_project()}-k8s-{pulumi.get_stack()}"
 vpc_cidr = config.require("vpcCidr")
 mfa = choice("mfa", Mfa)
+single_factor_groups: list[str] = config.require_object("singleFactorGroups")
 platform = choice("functionPlatform", FunctionPlatform)
 price_class = choice("priceClass", PriceClass)
 password_sign_in = config.require_bool("passwordSignIn")
@@ -84,6 +85,11 @@ if access_rules := config.require("accessRules"):
         rules = parse_access_rules(access_rules)
     except ValueError as error:
         problems.append(f"accessRules: {error}")
+groups = GROUPS | {group: GROUPS.get(group, "As accessRules say") for group in rules}
+check(
+    set(single_factor_groups) <= set(groups),
+    f"singleFactorGroups: {single_factor_groups}; the groups are {', '.join(groups)}",
+)
 check(
     bool(domain_name) == bool(certificate_arn),
     "domainName and domainCertificateArn: set both or neither",
@@ -144,10 +150,13 @@ auth = AuthPool(
     {
         "callback_urls": [pulumi.Output.concat(origin, "/") for origin in origins],
         "mfa": mfa,
+        "single_factor_groups": single_factor_groups,
         "threat_protection": config.require_bool("threatProtection"),
-        "groups": GROUPS | {group: GROUPS.get(group, "As accessRules say") for group in rules},
+        "groups": groups,
         "password_sign_in": password_sign_in,
         "domain_prefix": config.require("signInDomainPrefix"),
+        "function_platform": platform,
+        "log_retention_days": retention_days,
         "protect": protect,
     },
 )

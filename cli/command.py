@@ -65,6 +65,18 @@ def login(
     notes.print(f"Signed in as {escape(tokens.username)}.")
 
 
+@app.command("second-factor")
+def second_factor(
+    username: Annotated[str, typer.Option(prompt=True, help="Your user name.")],
+    file: StackFile = None,
+) -> None:
+    """Set up an authenticator app, whose code sign-in asks for from then on, and sign in."""
+    known = stack.load(file)
+    tokens = sign_in.set_up_app(known, username, _asked("Password"), _asked, _shown_to_app)
+    stack.remember(known)
+    notes.print(f"Set up. Signed in as {escape(tokens.username)}.")
+
+
 @app.command()
 def logout(file: StackFile = None) -> None:
     """Sign out: the kept tokens end here and at the platform."""
@@ -259,6 +271,13 @@ def _reported(report: Report, done: str, about: dict[str, Any], as_json: bool) -
 
 def _asked(what: str) -> str:
     return typer.prompt(what, hide_input=True, err=True)
+
+
+def _shown_to_app(address: str) -> None:
+    # On the terminal itself, not wrapped: whoever copies it needs all of it.
+    typer.echo(
+        f"Add this to your authenticator app, and keep it from others:\n\n{address}\n", err=True
+    )
 
 
 def _pair(term: str) -> tuple[str, str]:

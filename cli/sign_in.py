@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import boto3
 import keyring
@@ -74,23 +75,29 @@ class Session:
 
 def login(stack: Stack, username: str, password: str, ask: Ask) -> Tokens:
     """Signs in and keeps the tokens. Raises NotSignedIn when the proof is refused."""
-    srp = AWSSRP(
-        username=username,
-        password=password,
-        pool_id=stack.user_pool_id,
-        client_id=stack.client_id,
-        client=_cognito(stack),
-    )
-    answer = _reached(lambda: _proved(srp, username, stack, ask))
-    result = answer.get("AuthenticationResult")
-    if result is None:
-        raise NotSignedIn(
-            f"Sign-in needs another step ({answer.get('ChallengeName')}): set up your authenticator"
-            " on the platform's sign-in page, then try again."
-        )
+    result = _signed_in(stack, username, password, ask)
     tokens = Tokens(username, result["IdToken"], result["RefreshToken"])
     _keep(stack, tokens)
     return tokens
+
+
+def set_up_app(
+    stack: Stack, username: str, password: str, ask: Ask, show: Callable[[str], None]
+) -> Tokens:
+    """Ties an authenticator app to the user, which is asked for from then on, and signs in.
+
+    `show` gets the address that such apps read (otpauth:). Raises NotSignedIn for a wrong code.
+    """
+    result = _signed_in(stack, username, password, ask)
+    cognito, access = _cognito(stack), {"AccessToken": result["AccessToken"]}
+    secret = _reached(lambda: cognito.associate_software_token(**access))["SecretCode"]
+    show(f"otpauth://totp/AI4H:{quote(username)}?{urlencode({'secret': secret, 'issuer': 'AI4H'})}")
+    code = ask("Code of your app")
+    _reached(lambda: cognito.verify_software_token(**access, UserCode=code))
+    wanted = {"SoftwareTokenMfaSettings": {"Enabled": True, "PreferredMfa": True}}
+    _reached(lambda: cognito.set_user_mfa_preference(**access, **wanted))
+    # Only tokens from now on have the groups that need a second factor.
+    return renew(stack, Tokens(username, result["IdToken"], result["RefreshToken"]))
 
 
 def logout(stack: Stack) -> None:
@@ -121,6 +128,24 @@ def renew(stack: Stack, tokens: Tokens) -> Tokens:
     )
     _keep(stack, renewed)
     return renewed
+
+
+def _signed_in(stack: Stack, username: str, password: str, ask: Ask) -> dict[str, Any]:
+    srp = AWSSRP(
+        username=username,
+        password=password,
+        pool_id=stack.user_pool_id,
+        client_id=stack.client_id,
+        client=_cognito(stack),
+    )
+    answer = _reached(lambda: _proved(srp, username, stack, ask))
+    result = answer.get("AuthenticationResult")
+    if result is None:
+        raise NotSignedIn(
+            f"Sign-in needs another step ({answer.get('ChallengeName')}): set up your authenticator"
+            " on the platform's sign-in page, then try again."
+        )
+    return result
 
 
 def _proved(srp: AWSSRP, username: str, stack: Stack, ask: Ask) -> dict[str, Any]:

@@ -14,6 +14,9 @@ BODY_RULES = {
     "SizeRestrictions_BODY": "awswaf:managed:aws:core-rule-set:SizeRestrictions_Body",
     "CrossSiteScripting_BODY": "awswaf:managed:aws:core-rule-set:CrossSiteScripting_Body",
 }
+# Where the browser goes back to after sign-in is an address, with digits in development. Cognito
+# itself takes no other than a client's own.
+SIGN_IN_RULES = ("GenericRFI_QUERYARGUMENTS",)
 RATE_WINDOW_SECONDS = 300
 ORIGIN_SECRET_HEADER = "x-origin-secret"  # noqa: S105 the header's name, not the secret
 SENSITIVE_HEADERS = ("authorization", "cookie", "x-api-key", ORIGIN_SECRET_HEADER)
@@ -34,11 +37,25 @@ def baseline_rules(api_paths: Sequence[str], rate_limit: int) -> list[Rule]:
     Paths that start with one of `api_paths` may carry large bodies with markup.
     """
     return [
+        *_managed_rules(rate_limit, counted=tuple(BODY_RULES)),
+        _rule("body-rules-outside-api", 4, _labelled_outside(api_paths), block=True),
+    ]
+
+
+def sign_in_rules(rate_limit: int) -> list[Rule]:
+    """The same for a user pool, whose requests are small. Names and passwords never get here.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html
+    """
+    return _managed_rules(rate_limit, counted=SIGN_IN_RULES)
+
+
+def _managed_rules(rate_limit: int, counted: Sequence[str]) -> list[Rule]:
+    return [
         _rule("rate", 0, {"rate_based_statement": _rate(rate_limit)}, block=True),
         _managed("AWSManagedRulesAmazonIpReputationList", 1),
         _managed("AWSManagedRulesKnownBadInputsRuleSet", 2),
-        _managed("AWSManagedRulesCommonRuleSet", 3, counted=tuple(BODY_RULES)),
-        _rule("body-rules-outside-api", 4, _labelled_outside(api_paths), block=True),
+        _managed("AWSManagedRulesCommonRuleSet", 3, counted=counted),
     ]
 
 

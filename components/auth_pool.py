@@ -8,6 +8,10 @@ import pulumi
 import pulumi_aws as aws
 
 from ._endpoints import url
+from ._keys import encryption_key, log_statement
+from ._layer import FunctionPlatform
+from ._second_factor import SecondFactor
+from ._web_acl import Scope, sign_in_rules, web_acl
 
 # The groups that the API's access rules know.
 GROUPS = {
@@ -18,6 +22,8 @@ GROUPS = {
     "challenge-host": "Runs challenges on datasets that were granted to it",
     "admin": "Erases, reindexes and exports",
 }
+SINGLE_FACTOR_GROUPS = ["data-owner"]
+"""What the members of the others reach isn't their own only."""
 # Cognito takes an empty list for "all attributes", so one without consequence is named.
 # https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
 WRITE_ATTRIBUTES = ["locale"]
@@ -34,7 +40,7 @@ class Mfa(Enum):
     OFF = "OFF"
     """Never."""
     OPTIONAL = "OPTIONAL"
-    """From users who set up an app."""
+    """From users who set up an app; who has none is left out of most groups."""
     ON = "ON"
     """From everybody; who has no app yet sets one up at the first sign-in."""
 
@@ -46,6 +52,15 @@ class AuthPoolArgs(TypedDict):
     """Groups and what their members may do. Default: the six that the API's rules know."""
     mfa: NotRequired[Mfa]
     """Whether a one-time code is asked for at sign-in. Default: ON."""
+    single_factor_groups: NotRequired[list[str]]
+    """With OPTIONAL, the groups that don't need a second factor: from any other one, tokens of
+    users without an app leave them out. Default: data-owner, who reaches their own data only."""
+    rate_limit: NotRequired[int]
+    """Requests per client address and five minutes before the firewall blocks. Default: 2,000."""
+    function_platform: NotRequired[FunctionPlatform]
+    """Where the function that checks for a second factor runs. Default: AWS Lambda."""
+    log_retention_days: NotRequired[int]
+    """How long logs of the firewall and the function are kept, in days. Default: 365."""
     domain_prefix: NotRequired[str]
     """First label of the sign-in pages' address, unique in the region. Default: derived."""
     threat_protection: NotRequired[bool]
@@ -60,7 +75,9 @@ class AuthPool(pulumi.ComponentResource):
     """A Cognito user pool whose users administrators create, with groups and two clients.
 
     Creates: user pool, groups, a browser client (authorization code with PKCE), a command-line
-    client (SRP), the domain of the sign-in pages and, when asked for, threat protection.
+    client (SRP), the domain of the sign-in pages, a firewall with its log and, when asked for,
+    threat protection. Where a second factor is optional, also the function that keeps groups out
+    of the tokens of users without one.
     """
 
     user_pool_id: pulumi.Output[str]
@@ -83,12 +100,34 @@ class AuthPool(pulumi.ComponentResource):
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         region = aws.get_region_output().region
+        retention = int(args.get("log_retention_days", 365))
+        mfa = args.get("mfa", Mfa.ON)
 
+        key = encryption_key(
+            f"{name}-logs",
+            f"Logs of {name}",
+            statements=[log_statement(region)],
+            opts=self._child,
+        )
+        second_factor = (
+            SecondFactor(
+                name,
+                exempt=args.get("single_factor_groups", SINGLE_FACTOR_GROUPS),
+                platform=args.get("function_platform", FunctionPlatform.LAMBDA),
+                key=key,
+                log_retention_days=retention,
+                opts=self._child,
+            )
+            if mfa is Mfa.OPTIONAL
+            else None
+        )
         pool = self._pool(
-            mfa=args.get("mfa", Mfa.ON),
+            mfa=mfa,
+            second_factor=second_factor,
             threat_protection=args.get("threat_protection", False),
             protect=args.get("protect", True),
         )
+        self._firewall(pool, key, int(args.get("rate_limit", 2000)), retention)
         for group, description in args.get("groups", GROUPS).items():
             aws.cognito.UserGroup(
                 f"{name}-{group}",
@@ -130,7 +169,14 @@ class AuthPool(pulumi.ComponentResource):
             }
         )
 
-    def _pool(self, *, mfa: Mfa, threat_protection: bool, protect: bool) -> aws.cognito.UserPool:
+    def _pool(
+        self,
+        *,
+        mfa: Mfa,
+        second_factor: SecondFactor | None,
+        threat_protection: bool,
+        protect: bool,
+    ) -> aws.cognito.UserPool:
         pool = aws.cognito.UserPool(
             f"{self._name}-users",
             user_pool_tier="PLUS" if threat_protection else "ESSENTIALS",
@@ -155,9 +201,12 @@ class AuthPool(pulumi.ComponentResource):
             },
             mfa_configuration=mfa.value,
             software_token_mfa_configuration={"enabled": True} if mfa is not Mfa.OFF else None,
+            lambda_config=second_factor.trigger if second_factor else None,
             deletion_protection="ACTIVE" if protect else "INACTIVE",
             opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect),
         )
+        if second_factor:
+            second_factor.serve(pool)
         if threat_protection:
             aws.cognito.RiskConfiguration(
                 f"{self._name}-risk",
@@ -166,6 +215,24 @@ class AuthPool(pulumi.ComponentResource):
                 opts=self._child,
             )
         return pool
+
+    def _firewall(
+        self, pool: aws.cognito.UserPool, key: aws.kms.Key, rate_limit: int, retention: int
+    ) -> None:
+        acl = web_acl(
+            f"{self._name}-firewall",
+            scope=Scope.REGION,
+            rules=sign_in_rules(rate_limit),
+            key_arn=key.arn,
+            retention_days=retention,
+            opts=self._child,
+        )
+        aws.wafv2.WebAclAssociation(
+            f"{self._name}-firewall",
+            resource_arn=pool.arn,
+            web_acl_arn=acl.arn,
+            opts=self._child,
+        )
 
     def _client(
         self,

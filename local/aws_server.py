@@ -1,5 +1,7 @@
 """MiniStack with two more questions answered: how far stream consumers lag, and "save now".
 
+It also reads the answer of Cognito's pre token generation trigger as AWS does.
+
 Run by the Python of MiniStack's own environment, not by ours. MiniStack keeps its state only on an
 orderly stop and forgets the records of DynamoDB streams then, so whoever stops it must first see
 every record consumed; neither has a public call. The names used here are those of the pinned
@@ -15,7 +17,7 @@ from typing import Any
 
 from ministack import app as server  # pyright: ignore[reportMissingImports]
 from ministack.core.persistence import save_all  # pyright: ignore[reportMissingImports]
-from ministack.services import dynamodb, lambda_svc  # pyright: ignore[reportMissingImports]
+from ministack.services import cognito, dynamodb, lambda_svc  # pyright: ignore[reportMissingImports]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -35,6 +37,23 @@ def unconsumed() -> int:
             )
             records += max(0, dynamodb.stream_end_position(table, **place) - position)
     return records
+
+
+trigger_answer = cognito._extract_trigger_response
+
+
+def with_groups_of_tokens(payload: Any) -> dict[str, Any] | None:
+    """A trigger's answer. AWS has the groups of both tokens beside these, MiniStack in each.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-token-generation.html
+    """
+    answer = trigger_answer(payload)
+    details = (answer or {}).get("claimsAndScopeOverrideDetails") or {}
+    if "groupOverrideDetails" in details:
+        groups = {"groupOverrideDetails": details["groupOverrideDetails"]}
+        for token in ("accessTokenGeneration", "idTokenGeneration"):
+            details[token] = (details.get(token) or {}) | groups
+    return answer
 
 
 class Server:
@@ -61,5 +80,6 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 
 
 if __name__ == "__main__":
+    cognito._extract_trigger_response = with_groups_of_tokens
     server.app = Server(server.app)
     server.main()

@@ -142,6 +142,8 @@ class Aws:
             "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
             # Nothing here lags by half a minute: state machines wait, and pause, for a twentieth.
             "SFN_WAIT_SCALE": "0.05",
+            # As on AWS, nobody gets a token when the function that decides on it fails.
+            "MINISTACK_COGNITO_PRETOKEN_STRICT": "1",
             "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "LAMBDA_WARM_TTL_SECONDS": "900",
             "PERSIST_STATE": "1", "STATE_DIR": str(data),
             "S3_PERSIST": "1", "S3_DATA_DIR": str(data / "s3"),

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from policies.exceptions import excepted
 from policies.rule import UNKNOWN, Resource, Rule
-from policies.rules import RULES, unblocked_buckets
+from policies.rules import RULES, Registered, unblocked_buckets, unfiltered
 
 
 def known(value: Any) -> Any:
@@ -52,18 +52,28 @@ def resource_policy(rule: Rule) -> ResourceValidationPolicy:
     return ResourceValidationPolicy(rule.name, rule.description, validate)
 
 
-def every_bucket_is_blocked(args: StackValidationArgs, report: ReportViolation) -> None:
-    """Reports buckets without a public access block."""
-    resources = [
+def registered(args: StackValidationArgs, through: str) -> list[Registered]:
+    """The stack's resources, with what each depends on through one of its inputs."""
+    return [
         (
             resource.urn,
             resource.resource_type,
-            [needed.urn for needed in resource.property_dependencies.get("bucket", [])],
+            [needed.urn for needed in resource.property_dependencies.get(through, [])],
         )
         for resource in args.resources
     ]
-    for urn in unblocked_buckets(resources):
+
+
+def every_bucket_is_blocked(args: StackValidationArgs, report: ReportViolation) -> None:
+    """Reports buckets without a public access block."""
+    for urn in unblocked_buckets(registered(args, "bucket")):
         report("the bucket has no BucketPublicAccessBlock: make it with private_bucket", urn)
+
+
+def every_door_is_filtered(args: StackValidationArgs, report: ReportViolation) -> None:
+    """Reports user pools and stages without a firewall."""
+    for urn in unfiltered(registered(args, "resourceArn")):
+        report("no firewall stands before it: make one with web_acl and a WebAclAssociation", urn)
 
 
 PolicyPack(
@@ -75,6 +85,11 @@ PolicyPack(
             "public-access-blocked",
             "Each bucket has a public access block",
             every_bucket_is_blocked,
+        ),
+        StackValidationPolicy(
+            "filtered-doors",
+            "Each user pool and each stage has a firewall",
+            every_door_is_filtered,
         ),
     ],
 )

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 
 from policies import access, cluster, functions, gateway, network, operations, sign_in, storage
-from policies.storage import ACCESS_BLOCK, BUCKET
+from policies.gateway import STAGE
+from policies.storage import ACCESS_BLOCK, BUCKET, USER_POOL
+
+WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
 
 RULES = (
     *storage.RULES,
@@ -17,8 +20,21 @@ RULES = (
 )
 
 
-def unblocked_buckets(resources: Iterable[tuple[str, str, Iterable[str]]]) -> list[str]:
-    """URNs of buckets that no public access block is for, among (URN, type, dependencies' URNs)."""
+Registered = tuple[str, str, Iterable[str]]
+"""URN, type, and URNs of what it depends on."""
+
+
+def unblocked_buckets(resources: Iterable[Registered]) -> list[str]:
+    """URNs of buckets that no public access block is for."""
+    return _uncovered(resources, (BUCKET,), ACCESS_BLOCK)
+
+
+def unfiltered(resources: Iterable[Registered]) -> list[str]:
+    """URNs of user pools and stages that no firewall stands in front of."""
+    return _uncovered(resources, (USER_POOL, STAGE), WEB_ACL_ASSOCIATION)
+
+
+def _uncovered(resources: Iterable[Registered], types: tuple[str, ...], cover: str) -> list[str]:
     known = list(resources)
-    blocked = {urn for _, type_, needs in known if type_ == ACCESS_BLOCK for urn in needs}
-    return [urn for urn, type_, _ in known if type_ == BUCKET and urn not in blocked]
+    covered = {urn for _, type_, needs in known if type_ == cover for urn in needs}
+    return [urn for urn, type_, _ in known if type_ in types and urn not in covered]

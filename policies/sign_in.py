@@ -50,6 +50,13 @@ def _writes_claims(resource: Resource) -> Iterator[str]:
             yield f"writeAttributes has {attribute}, on which access may depend: leave it out"
 
 
+def _optional_for_staff(resource: Resource) -> Iterator[str]:
+    if resource.inputs.get("mfaConfiguration") == "OPTIONAL":
+        trigger = "lambdaConfig.preTokenGenerationConfig.lambdaArn"
+        advice = "without it a password alone makes a member of any group"
+        yield from needs(trigger, advice=advice)(resource)
+
+
 RULES = (
     rule(
         "no-self-sign-up",
@@ -67,6 +74,12 @@ RULES = (
         "A second factor can be used at least",
         USER_POOL,
         needs("mfaConfiguration", "ON", "OPTIONAL", advice="let users protect their accounts"),
+    ),
+    rule(
+        "staff-second-factor",
+        "Where a second factor is optional, a function keeps groups from users without one",
+        USER_POOL,
+        _optional_for_staff,
     ),
     rule(
         "no-user-enumeration",

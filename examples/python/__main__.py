@@ -5,7 +5,8 @@ from ai4h_platform.components import AuthPool, FunctionPlatform, Gateway, Mfa, U
 
 mfa = Mfa(pulumi.Config().require("mfa"))
 platform = FunctionPlatform(pulumi.Config().require("functionPlatform"))
-auth = AuthPool("auth", {"callback_urls": ["https://portal.example.org/"], "mfa": mfa})
+origins: list[pulumi.Input[str]] = ["https://portal.example.org/"]
+auth = AuthPool("auth", {"callback_urls": origins, "mfa": mfa, "function_platform": platform})
 clients: list[pulumi.Input[str]] = [auth.browser_client_id, auth.cli_client_id]
 uploads = UploadBucket(
     "uploads", {"issuer": auth.issuer, "client_ids": clients, "function_platform": platform}

@@ -53,3 +53,10 @@ def sqs() -> Any:
 def lambda_() -> Any:
     """Calls another function and waits for its answer."""
     return boto3.client("lambda", config=_CONFIG)
+
+
+@cache
+def cognito() -> Any:
+    """Knows the users. Cognito itself waits for the answer to it, five seconds at most."""
+    soon = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
+    return boto3.client("cognito-idp", config=_CONFIG.merge(soon))

@@ -1,10 +1,10 @@
 """A stack deployed to AWS, which only `pytest -m aws` talks to; nothing here runs in CI.
 
     pulumi stack output --json --show-secrets > stack.json
-    AI4H_STACK=stack.json AI4H_USERNAME=… AI4H_PASSWORD=… pytest -m aws
+    AI4H_STACK=stack.json AI4H_USERNAME=… AI4H_PASSWORD=… AI4H_CODE=… pytest -m aws
 
-The user is one of the group `practitioner`, without a second factor; the AWS credentials are the
-environment's, and may read the stack's resources.
+The user is one of the group `practitioner`, and the code their authenticator app's at the moment;
+the AWS credentials are the environment's, and may read the stack's resources.
 """
 
 import json
@@ -51,7 +51,7 @@ def token(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
         patch.setenv("AI4H_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
         username, password = _needed("AI4H_USERNAME"), _needed("AI4H_PASSWORD")
-        return login(stack, username, password, lambda _: pytest.fail("asks for more")).id_token
+        return login(stack, username, password, lambda _: _needed("AI4H_CODE")).id_token
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,9 @@ def test_production_asks_for_a_second_factor(aws: boto3.Session, outputs: dict[s
     tags = pool.get("UserPoolTags", {})
     assert pool["MfaConfiguration"] == ("ON" if tags.get("stack") == "prod" else "OPTIONAL")
     assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"]
+    checked = "PreTokenGenerationConfig" in pool.get("LambdaConfig", {})
+    assert checked == (pool["MfaConfiguration"] == "OPTIONAL")
+    assert "WebACL" in aws.client("wafv2").get_web_acl_for_resource(ResourceArn=pool["Arn"])
 
 
 def test_a_bad_record_of_the_stream_blocks_no_others(

@@ -14,7 +14,14 @@ from policies.exceptions import EXCEPTIONS, RuleException, excepted, parse
 from policies.lifetimes import KUBERNETES, ended
 from policies.network import overlaps
 from policies.rule import UNKNOWN, Resource, Rule
-from policies.rules import ACCESS_BLOCK, BUCKET, RULES, unblocked_buckets
+from policies.rules import (
+    ACCESS_BLOCK,
+    BUCKET,
+    RULES,
+    WEB_ACL_ASSOCIATION,
+    unblocked_buckets,
+    unfiltered,
+)
 from tests.graph.strict import Graph, stack_graph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +56,7 @@ def test_every_stack_keeps_the_rules(stack: str, preview: bool) -> None:
     assert not {key: problems for key, problems in found.items() if not excepted(*key)}
     assert len(graph.all(BUCKET)) >= 5
     assert not unblocked(graph, without=None)
+    assert not unfiltered((r.urn, r.type, r.depends_on) for r in graph)
 
 
 def test_the_rules_concern_what_there_is() -> None:
@@ -69,6 +77,15 @@ def test_a_bucket_that_loses_its_block_is_noticed() -> None:
     block = graph.all(ACCESS_BLOCK)[0]
     (bucket,) = unblocked(graph, without=block.urn)
     assert bucket in block.depends_on
+
+
+def test_a_door_that_loses_its_firewall_is_noticed() -> None:
+    graph = stack_graph("dev")
+    for name in ("auth-firewall", "gateway-firewall"):
+        association = graph.one(WEB_ACL_ASSOCIATION, name)
+        kept = [r for r in graph if r is not association]
+        (door,) = unfiltered((r.urn, r.type, r.depends_on) for r in kept)
+        assert door in association.depends_on
 
 
 def policy(**statement: Any) -> dict[str, str]:
@@ -184,6 +201,14 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "12 at least",
     ),
     "second-factor": ({"mfaConfiguration": "ON"}, {"mfaConfiguration": "OFF"}, '"OFF"'),
+    "staff-second-factor": (
+        {
+            "mfaConfiguration": "OPTIONAL",
+            "lambdaConfig": {"preTokenGenerationConfig": {"lambdaArn": "arn:function"}},
+        },
+        {"lambdaConfig": None},
+        "a password alone",
+    ),
     "no-user-enumeration": (
         {"preventUserExistenceErrors": "ENABLED"},
         {"preventUserExistenceErrors": "LEGACY"},

@@ -183,6 +183,7 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     "weak sign-in": ("prod", {"mfa": "OPTIONAL"}, "mfa: must be ON"),
     "passwords": ("prod", {"passwordSignIn": "true"}, "passwordSignIn"),
     "no key for the portal": ("dev", {"apiKeys": '["hospital"]'}, "apiKeys: 'portal' must be"),
+    "no such group": ("dev", {"singleFactorGroups": '["nurse"]'}, "singleFactorGroups: ['nurse']"),
     "foreign origin": ("prod", {"developmentOrigins": '["http://x"]'}, "developmentOrigins"),
     "nobody reaches the cluster": ("dev", {"clusterPublicAccessCidrs": "[]"}, "name the ranges"),
     "everybody does": ("prod", {"clusterPublicAccessCidrs": '["0.0.0.0/0"]'}, "whole internet"),

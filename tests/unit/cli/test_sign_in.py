@@ -8,6 +8,7 @@ from typing import Any
 
 import keyring
 import pytest
+from botocore.exceptions import ClientError
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import PasswordDeleteError
@@ -46,10 +47,11 @@ class Cognito:
 
     def _answer(self, **request: Any) -> dict[str, Any]:
         self.asked.append(request)
-        tokens = {"IdToken": token(3600), "RefreshToken": "refresh"}
-        return {"AuthenticationResult": tokens}
+        tokens = {"IdToken": token(3600), "RefreshToken": "refresh", "AccessToken": "access"}
+        return {"AuthenticationResult": tokens, "SecretCode": "NBSWY3DP"}
 
     initiate_auth = respond_to_auth_challenge = revoke_token = _answer
+    associate_software_token = verify_software_token = set_user_mfa_preference = _answer
 
 
 def token(seconds: float) -> str:
@@ -133,6 +135,35 @@ def test_a_second_factor_is_asked_for(cognito: Cognito, monkeypatch: pytest.Monk
         "SOFTWARE_TOKEN_MFA_CODE": "123456",
     }
     assert sign_in.Session(STACK).token()
+
+
+def test_an_app_is_tied_to_the_user_before_its_code_is_asked_for(cognito: Cognito) -> None:
+    shown: list[str] = []
+
+    sign_in.set_up_app(STACK, "ann o", "secret", lambda what: "123456", shown.append)
+
+    assert shown == ["otpauth://totp/AI4H:ann%20o?secret=NBSWY3DP&issuer=AI4H"]
+    _, associated, verified, preferred, renewed = cognito.asked
+    assert associated == {"AccessToken": "access"}
+    assert verified == {"AccessToken": "access", "UserCode": "123456"}
+    assert preferred["SoftwareTokenMfaSettings"] == {"Enabled": True, "PreferredMfa": True}
+    assert renewed["AuthFlow"] == "REFRESH_TOKEN_AUTH", "tokens of before lack groups"
+    assert sign_in.Session(STACK).token()
+
+
+def test_a_wrong_code_changes_nothing(cognito: Cognito, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: Any) -> None:
+        problem = {"Error": {"Code": "EnableSoftwareTokenMFAException", "Message": "Code mismatch"}}
+        raise ClientError({**problem, "ResponseMetadata": {"HTTPStatusCode": 400}}, "Verify")
+
+    monkeypatch.setattr(cognito, "verify_software_token", refused)
+
+    with pytest.raises(NotSignedIn, match="Code mismatch"):
+        sign_in.set_up_app(STACK, "ann", "secret", lambda what: "000000", lambda _: None)
+
+    assert len(cognito.asked) == 2, "neither preferred nor renewed"
+    with pytest.raises(NotSignedIn):
+        sign_in.Session(STACK)
 
 
 def test_stacks_are_read_from_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
