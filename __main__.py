@@ -16,6 +16,7 @@ from components import (
     FunctionPlatform,
     Gateway,
     GatewayArgs,
+    GatewayKeyArgs,
     Mfa,
     Network,
     NetworkArgs,
@@ -23,6 +24,7 @@ from components import (
     UploadBucket,
     UploadBucketArgs,
     parse_access_rules,
+    parse_api_keys,
 )
 from components.auth_pool import GROUPS
 from components.network import parse_cidr
@@ -30,7 +32,7 @@ from components.network import parse_cidr
 Choice = TypeVar("Choice", bound=Enum)
 
 PORTAL_KEY = "portal"
-"""The API key that the portal's page sends."""
+"""Who holds the API key that the portal's page sends."""
 
 config = pulumi.Config()
 problems: list[str] = []
@@ -58,7 +60,6 @@ protect = config.require_bool("protect")
 retention_days = config.require_int("logRetentionDays")
 domain_name, certificate_arn = config.require("domainName"), config.require("domainCertificateArn")
 development_origins: list[str] = config.require_object("developmentOrigins")
-api_keys: list[str] = config.require_object("apiKeys")
 with_cluster = config.require_bool("evaluationCluster")
 cluster_cidrs: list[str] = config.require_object("clusterPublicAccessCidrs")
 cluster_name = f"{pulumi.get_project()}-k8s-{pulumi.get_stack()}"
@@ -85,6 +86,16 @@ if access_rules := config.require("accessRules"):
         rules = parse_access_rules(access_rules)
     except ValueError as error:
         problems.append(f"accessRules: {error}")
+api_keys: list[GatewayKeyArgs] = []
+try:
+    api_keys = parse_api_keys(config.require_object("apiKeys"))
+except ValueError as error:
+    problems.append(f"apiKeys: {error}")
+else:
+    check(
+        any(key["name"] == PORTAL_KEY for key in api_keys),
+        f"apiKeys: {PORTAL_KEY!r} must be among them, for the portal's page",
+    )
 groups = GROUPS | {group: GROUPS.get(group, "As accessRules say") for group in rules}
 check(
     set(single_factor_groups) <= set(groups),
@@ -106,7 +117,6 @@ check(
     not with_cluster or bool(cluster_cidrs),
     "clusterPublicAccessCidrs: name the ranges that may reach the cluster, e.g. your office's",
 )
-check(PORTAL_KEY in api_keys, f"apiKeys: {PORTAL_KEY!r} must be among them, for the portal's page")
 if production:
     check(bool(domain_name), "domainName: required in production, for TLS 1.2 as the floor")
     check(protect, "protect: must be true in production")
@@ -279,6 +289,7 @@ pulumi.export("index_admin_function_name", data.index_admin_function_name)
 pulumi.export("bucket_name", uploads.bucket_name)
 pulumi.export("api_key_ids", gateway.api_key_ids)
 pulumi.export("api_keys", gateway.api_keys)
+pulumi.export("api_key_secret_arns", gateway.api_key_secret_arns)
 pulumi.export("usage_plan_id", gateway.usage_plan_id)
 
 if with_cluster:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._access_rules import AccessRule, parse_access_rules
+    from ._api_keys import GatewayKeyArgs, GatewayThrottleArgs, parse_api_keys
     from ._evalai import EvalClusterChallengeArgs, EvalClusterEvalAiArgs
     from ._layer import FunctionPlatform
     from .auth_pool import AuthPool, AuthPoolArgs, Mfa
     from .data_store import DataStore, DataStoreArgs, DataStoreSearchArgs
     from .edge import Edge, EdgeArgs, EdgeDomainArgs, PriceClass
     from .eval_cluster import EvalCluster, EvalClusterArgs
-    from .gateway import Gateway, GatewayArgs, GatewayThrottleArgs
+    from .gateway import Gateway, GatewayArgs
     from .network import Network, NetworkArgs
     from .upload_bucket import UploadBucket, UploadBucketArgs
 
@@ -42,6 +43,7 @@ __all__ = [
     "FunctionPlatform",
     "Gateway",
     "GatewayArgs",
+    "GatewayKeyArgs",
     "GatewayThrottleArgs",
     "Mfa",
     "Network",
@@ -50,6 +52,7 @@ __all__ = [
     "UploadBucket",
     "UploadBucketArgs",
     "parse_access_rules",
+    "parse_api_keys",
 ]
 
 __version__ = "0.1.0"
@@ -57,13 +60,14 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "_access_rules": ("AccessRule", "parse_access_rules"),
+    "_api_keys": ("GatewayKeyArgs", "GatewayThrottleArgs", "parse_api_keys"),
     "_evalai": ("EvalClusterChallengeArgs", "EvalClusterEvalAiArgs"),
     "_layer": ("FunctionPlatform",),
     "auth_pool": ("AuthPool", "AuthPoolArgs", "Mfa"),
     "data_store": ("DataStore", "DataStoreArgs", "DataStoreSearchArgs"),
     "edge": ("Edge", "EdgeArgs", "EdgeDomainArgs", "PriceClass"),
     "eval_cluster": ("EvalCluster", "EvalClusterArgs"),
-    "gateway": ("Gateway", "GatewayArgs", "GatewayThrottleArgs"),
+    "gateway": ("Gateway", "GatewayArgs"),
     "network": ("Network", "NetworkArgs"),
     "upload_bucket": ("UploadBucket", "UploadBucketArgs"),
 }

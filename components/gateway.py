@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._alarms import api_alarms, raise_alarms
+from ._api_keys import ApiKeys, GatewayKeyArgs, GatewayThrottleArgs, parse_api_keys, stage_limits
 from ._dashboard import dashboard
 from ._gateway_responses import gateway_responses
 from ._keys import encryption_key, log_statement
@@ -34,17 +35,6 @@ ACCESS_LOG = {
 }
 
 
-class GatewayThrottleArgs(TypedDict):
-    """What the holder of one API key may ask for."""
-
-    rate: NotRequired[float]
-    """Requests per second of one API key, sustained. Default: 50."""
-    burst: NotRequired[int]
-    """Requests of one API key at once. Default: 100."""
-    requests_per_day: NotRequired[int]
-    """Requests of one API key per day. Default: 500,000."""
-
-
 class GatewayArgs(TypedDict):
     user_pool_arn: pulumi.Input[str]
     """User pool whose ID tokens are accepted."""
@@ -60,10 +50,11 @@ class GatewayArgs(TypedDict):
     """The REST API's root resource."""
     origin_secrets: NotRequired[pulumi.Input[list[str]]]
     """Requests must have one of these in the header `x-origin-secret`. Default: not asked for."""
-    api_keys: NotRequired[list[str]]
-    """Names of API keys. Default: one, `default`."""
+    api_keys: NotRequired[list[GatewayKeyArgs]]
+    """Who holds API keys. Default: one holder, `default`."""
     throttle: NotRequired[GatewayThrottleArgs]
-    """Limits per API key; the stage as a whole has ten times the rate and burst."""
+    """Limits per API key; the stage as a whole has ten times the rate and burst, or what the
+    largest key may have if that is more."""
     alarm_topic_arn: NotRequired[pulumi.Input[str]]
     """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
     log_retention_days: NotRequired[int]
@@ -74,18 +65,20 @@ class Gateway(pulumi.ComponentResource):
     """A REST API's stage: tokens and API keys checked, requests metered, filtered and logged.
 
     Creates: authorizer, resources, methods, integrations, CORS answers, gateway responses as
-    OperationOutcome, deployment and stage, API keys with a usage plan, firewall, access log,
-    a dashboard, alarms when there is a topic, and a REST API when none is given.
+    OperationOutcome, deployment and stage, API keys with usage plans and secrets, firewall, access
+    log, a dashboard, alarms when there is a topic, and a REST API when none is given.
     """
 
     stage_url: pulumi.Output[str]
     """Address of the stage itself; with an origin secret, only the edge may use it."""
     api_key_ids: pulumi.Output[dict[str, str]]
-    """Ids of the API keys by name."""
+    """Id of each holder's newest API key."""
     api_keys: pulumi.Output[dict[str, str]]
-    """Values of the API keys by name (secret)."""
+    """Value of each holder's newest API key (secret)."""
+    api_key_secret_arns: pulumi.Output[dict[str, str]]
+    """The secret of each holder, whose value is their newest API key."""
     usage_plan_id: pulumi.Output[str]
-    """The usage plan of all keys."""
+    """The usage plan of all holders without limits of their own."""
 
     def __init__(
         self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None
@@ -101,17 +94,25 @@ class Gateway(pulumi.ComponentResource):
         self._api_id, self._api_name, root_id = self._rest_api(args)
         key = encryption_key(
             f"{name}-logs",
-            f"Access and firewall logs of {name}",
+            f"Access and firewall logs and API keys of {name}",
             statements=[log_statement(self._region)],
             opts=self._child,
         )
         deployment = self._deployment(functions, public, root_id, args["user_pool_arn"])
+        holders = parse_api_keys(args.get("api_keys", [{"name": "default"}]))
         throttle = args.get("throttle", {})
-        stage = self._stage(deployment, key, throttle)
+        stage = self._stage(deployment, key, stage_limits(throttle, holders))
         self._permissions(functions)
         self._firewall(stage, key, args.get("origin_secrets"))
-        keys = self._api_keys(args.get("api_keys", ["default"]))
-        plan = self._usage_plan(stage, keys, throttle)
+        keys = ApiKeys(
+            name,
+            holders,
+            api_id=self._api_id,
+            stage=stage,
+            throttle=throttle,
+            key=key,
+            opts=self._child,
+        )
         topic_arn = args.get("alarm_topic_arn")
         if topic_arn is not None:
             raise_alarms(name, api_alarms(self._api_name, STAGE), topic_arn, self._child)
@@ -120,16 +121,20 @@ class Gateway(pulumi.ComponentResource):
         self.stage_url = pulumi.Output.concat(
             "https://", self._api_id, ".execute-api.", self._region, ".amazonaws.com/", STAGE
         )
-        self.api_key_ids = pulumi.Output.all(**{label: item.id for label, item in keys.items()})
+        self.api_key_ids = pulumi.Output.all(**{n: each.id for n, each in keys.newest.items()})
         self.api_keys = pulumi.Output.secret(
-            pulumi.Output.all(**{label: item.value for label, item in keys.items()})
+            pulumi.Output.all(**{n: each.value for n, each in keys.newest.items()})
         )
-        self.usage_plan_id = plan.id
+        self.api_key_secret_arns = pulumi.Output.all(
+            **{n: each.arn for n, each in keys.secrets.items()}
+        )
+        self.usage_plan_id = keys.plan.id
         self.register_outputs(
             {
                 "stage_url": self.stage_url,
                 "api_key_ids": self.api_key_ids,
                 "api_keys": self.api_keys,
+                "api_key_secret_arns": self.api_key_secret_arns,
                 "usage_plan_id": self.usage_plan_id,
             }
         )
@@ -224,7 +229,7 @@ class Gateway(pulumi.ComponentResource):
         self,
         deployment: aws.apigateway.Deployment,
         key: aws.kms.Key,
-        throttle: GatewayThrottleArgs,
+        limits: tuple[float, int],
     ) -> aws.apigateway.Stage:
         access = aws.cloudwatch.LogGroup(
             f"{self._name}-access",
@@ -261,8 +266,8 @@ class Gateway(pulumi.ComponentResource):
                 "logging_level": "ERROR",
                 "data_trace_enabled": False,
                 "metrics_enabled": True,
-                "throttling_rate_limit": 10 * throttle.get("rate", 50),
-                "throttling_burst_limit": 10 * int(throttle.get("burst", 100)),
+                "throttling_rate_limit": limits[0],
+                "throttling_burst_limit": limits[1],
             },
             opts=self._child,
         )
@@ -293,40 +298,3 @@ class Gateway(pulumi.ComponentResource):
             web_acl_arn=acl.arn,
             opts=self._child,
         )
-
-    def _api_keys(self, labels: list[str]) -> dict[str, aws.apigateway.ApiKey]:
-        return {
-            label: aws.apigateway.ApiKey(f"{self._name}-key-{label}", opts=self._child)
-            for label in labels
-        }
-
-    def _usage_plan(
-        self,
-        stage: aws.apigateway.Stage,
-        keys: Mapping[str, aws.apigateway.ApiKey],
-        throttle: GatewayThrottleArgs,
-    ) -> aws.apigateway.UsagePlan:
-        plan = aws.apigateway.UsagePlan(
-            f"{self._name}-plan",
-            api_stages=[{"api_id": self._api_id, "stage": stage.stage_name}],
-            throttle_settings={
-                "rate_limit": throttle.get("rate", 50),
-                "burst_limit": int(throttle.get("burst", 100)),
-            },
-            quota_settings={
-                "limit": int(throttle.get("requests_per_day", 500_000)),
-                "period": "DAY",
-            },
-            opts=self._child,
-        )
-        # Among its outputs is the key's value, which the SDK doesn't take for secret here.
-        membership = pulumi.ResourceOptions(parent=self, additional_secret_outputs=["value"])
-        for label, key in keys.items():
-            aws.apigateway.UsagePlanKey(
-                f"{self._name}-key-{label}",
-                usage_plan_id=plan.id,
-                key_id=key.id,
-                key_type="API_KEY",
-                opts=membership,
-            )
-        return plan

@@ -12,6 +12,7 @@ DOMAIN = "aws:opensearch/domain:Domain"
 KEY = "aws:kms/key:Key"
 QUEUE = "aws:sqs/queue:Queue"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+STORED_VALUE = "aws:secretsmanager/secret:Secret"
 REPOSITORY = "aws:ecr/repository:Repository"
 VAULT = "aws:backup/vault:Vault"
 USER_POOL = "aws:cognito/userPool:UserPool"
@@ -69,6 +70,7 @@ RULES = (
     rule("encrypted-queue", OWN_KEY, QUEUE, needs("kmsMasterKeyId", advice=OWN_KEY)),
     rule("encrypted-logs", OWN_KEY, LOG_GROUP, needs("kmsKeyId", advice=OWN_KEY)),
     rule("encrypted-domain", OWN_KEY, DOMAIN, needs("encryptAtRest.kmsKeyId", advice=OWN_KEY)),
+    rule("encrypted-credentials", OWN_KEY, STORED_VALUE, needs("kmsKeyId", advice=OWN_KEY)),
     rule("encrypted-backups", OWN_KEY, VAULT, needs("kmsKeyArn", advice="name a KMS key")),
     rule(
         "rotated-key",

@@ -1,12 +1,14 @@
 """Gateway: routes, doors, limits and what a change redeploys."""
 
 import json
+import re
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pytest
 
+from components._api_keys import GatewayKeyArgs, parse_api_keys
 from components._gateway_responses import RESPONSES
 from components._routes import Route, parents, slug
 from components.gateway import Gateway, GatewayArgs
@@ -15,6 +17,9 @@ from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
 METHOD = "aws:apigateway/method:Method"
 INTEGRATION = "aws:apigateway/integration:Integration"
 DEPLOYMENT = "aws:apigateway/deployment:Deployment"
+PLAN = "aws:apigateway/usagePlan:UsagePlan"
+MEMBER = "aws:apigateway/usagePlanKey:UsagePlanKey"
+SECRET = "aws:secretsmanager/secret:Secret"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 POOL = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{REGION}_1"
 API = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:api"
@@ -38,7 +43,10 @@ FULL: GatewayArgs = {
     "rest_api_name": "edge-api",
     "root_resource_id": "root",
     "origin_secrets": ["current", "next"],
-    "api_keys": ["portal", "research"],
+    "api_keys": [
+        {"name": "portal"},
+        {"name": "research", "generations": [2, 3], "throttle": {"rate": 90, "burst": 300}},
+    ],
     "throttle": {"rate": 5, "burst": 10, "requests_per_day": 1000},
     "alarm_topic_arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
 }
@@ -174,7 +182,7 @@ def test_redeploys_on(args: GatewayArgs, baseline: dict[str, str]) -> None:
 UNCHANGED: dict[str, GatewayArgs] = {
     "same": MINIMAL,
     "order": {**MINIMAL, "routes": dict(reversed(MINIMAL["routes"].items()))},
-    "limits": {**MINIMAL, "throttle": {"rate": 1}, "api_keys": ["other"]},
+    "limits": {**MINIMAL, "throttle": {"rate": 1}, "api_keys": [{"name": "other"}]},
 }
 
 
@@ -195,20 +203,77 @@ def test_a_changed_answer_redeploys(
 
 
 def test_keys_and_limits(graph: Graph) -> None:
-    plan = graph.one("aws:apigateway/usagePlan:UsagePlan").inputs
-    assert plan["throttleSettings"] == {"rateLimit": 5, "burstLimit": 10}
-    assert plan["quotaSettings"] == {"limit": 1000, "period": "DAY"}
-    members = graph.all("aws:apigateway/usagePlanKey:UsagePlanKey")
-    assert [m.inputs["keyId"] for m in members] == [
-        "gateway-key-portal-id",
-        "gateway-key-research-id",
-    ]
+    plans = {plan.name: plan.inputs for plan in graph.all(PLAN)}
+    assert plans["gateway-plan"]["throttleSettings"] == {"rateLimit": 5, "burstLimit": 10}
+    assert plans["gateway-plan"]["quotaSettings"] == {"limit": 1000, "period": "DAY"}
+    own = plans["gateway-plan-research"]
+    assert own["throttleSettings"] == {"rateLimit": 90, "burstLimit": 300}
+    assert own["quotaSettings"] == {"limit": 1000, "period": "DAY"}, "as for the others"
+    members = {member.inputs["keyId"]: member.inputs["usagePlanId"] for member in graph.all(MEMBER)}
+    assert members == {
+        "gateway-key-portal-id": "gateway-plan-id",
+        "gateway-key-research.2-id": "gateway-plan-research-id",
+        "gateway-key-research.3-id": "gateway-plan-research-id",
+    }
     settings = graph.one("aws:apigateway/methodSettings:MethodSettings").inputs["settings"]
-    assert settings["throttlingRateLimit"] == 50
+    assert settings["throttlingRateLimit"] == 90, "the stage isn't slower than one key may be"
+    assert settings["throttlingBurstLimit"] == 300
     assert settings["dataTraceEnabled"] is False
+
+
+def test_outputs_and_secrets_are_the_newest_keys(graph: Graph) -> None:
     outputs = graph.registered_outputs[graph.one("ai4h:index:Gateway").urn]
-    assert outputs["api_key_ids"]["portal"] == "gateway-key-portal-id"
-    assert set(outputs["api_keys"]) == {"portal", "research"}
+    assert outputs["api_key_ids"] == {
+        "portal": "gateway-key-portal-id",
+        "research": "gateway-key-research.3-id",
+    }
+    assert set(outputs["api_keys"]) == set(outputs["api_key_secret_arns"]) == {"portal", "research"}
+    assert outputs["api_keys"]["research"] == "gateway-key-research.3-value"
+    for label in ("portal", "research"):
+        secret = graph.one(SECRET, f"gateway-key-{label}")
+        assert secret.inputs["kmsKeyId"].endswith("gateway-logs/arn")
+        version = graph.one("aws:secretsmanager/secretVersion:SecretVersion", secret.name)
+        assert version.inputs["secretString"] == outputs["api_keys"][label]
+        assert "secretString" in version.secrets
+
+
+def names_of_keys(*generations: int) -> set[str]:
+    holder: GatewayKeyArgs = {"name": "a", "generations": list(generations)}
+    graph = build({**MINIMAL, "api_keys": [holder]})
+    members = {member.name for member in graph.all(MEMBER)}
+    keys = {key.name for key in graph.all("aws:apigateway/apiKey:ApiKey")}
+    assert members == keys
+    return keys
+
+
+def test_rotation_adds_a_key_before_it_takes_one_out() -> None:
+    """The same resource keeps its value: what was valid stays so until it is taken out."""
+    first, both, second = names_of_keys(1), names_of_keys(1, 2), names_of_keys(2)
+    assert both == first | second
+    assert first == {"gateway-key-a"}
+    assert not first & second
+
+
+WRONG_KEYS: dict[str, tuple[Any, str]] = {
+    "names alone": (["portal"], "'portal' isn't a holder; one is {name: hospital-a}"),
+    "one name": ("portal", "a list is wanted"),
+    "no name": ([{}], "isn't a holder"),
+    "a name of the wrong form": ([{"name": "Hospital A"}], "small letters"),
+    "twice": ([{"name": "a"}, {"name": "a"}], "a is there twice"),
+    "unknown": ([{"name": "a", "generation": 2}], "a: generation isn't known; there are name"),
+    "none valid": ([{"name": "a", "generations": []}], "a: generations are numbers that rise"),
+    "the wrong order": ([{"name": "a", "generations": [2, 1]}], "the newest last"),
+    "no number": ([{"name": "a", "generations": ["1"]}], "a: generations: whole numbers"),
+    "half a request": ([{"name": "a", "throttle": {"burst": 1.5}}], "a: burst: whole numbers"),
+    "no rate": ([{"name": "a", "throttle": {"rate": 0}}], "a: rate is a number above 0"),
+    "no such limit": ([{"name": "a", "throttle": {"daily": 1}}], "a: throttle: daily isn't known"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG_KEYS.values(), ids=WRONG_KEYS.keys())
+def test_wrong_holders_are_explained(given: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_api_keys(given)
 
 
 def test_access_log_holds_no_credentials(graph: Graph) -> None:

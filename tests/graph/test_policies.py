@@ -124,6 +124,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "encrypted-database": ({"kmsKeyId": KEY}, {"kmsKeyId": None}, "kmsKeyId is missing"),
     "encrypted-queue": ({"kmsMasterKeyId": KEY}, {"kmsMasterKeyId": ""}, "kmsMasterKeyId"),
     "encrypted-logs": ({"kmsKeyId": KEY}, {"kmsKeyId": None}, "a key of one's own"),
+    "encrypted-credentials": ({"kmsKeyId": KEY}, {"kmsKeyId": None}, "a key of one's own"),
     "encrypted-domain": (
         {"encryptAtRest": {"enabled": True, "kmsKeyId": KEY}},
         {"encryptAtRest": {"enabled": True}},

@@ -15,7 +15,8 @@ from tests.graph.strict import PROJECT, ROOT, Graph, evaluate_stack, stack_graph
 STACKS = ("dev", "prod", "local")
 COMPONENTS = {"Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway"}
 OUTPUTS = {
-    *("api_function_name", "api_key_ids", "api_keys", "api_url", "browser_client_id"),
+    *("api_function_name", "api_key_ids", "api_key_secret_arns", "api_keys", "api_url"),
+    "browser_client_id",
     *("bucket_name", "cli_client_id", "control_table_name", "evidence_public_key"),
     "hosted_ui_url",
     *("index_admin_function_name", "index_keeper_function_name", "indexer_function_name"),
@@ -182,7 +183,12 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     "no protection": ("prod", {"protect": "false"}, "protect: must be true"),
     "weak sign-in": ("prod", {"mfa": "OPTIONAL"}, "mfa: must be ON"),
     "passwords": ("prod", {"passwordSignIn": "true"}, "passwordSignIn"),
-    "no key for the portal": ("dev", {"apiKeys": '["hospital"]'}, "apiKeys: 'portal' must be"),
+    "no key for the portal": (
+        "dev",
+        {"apiKeys": '[{"name": "hospital"}]'},
+        "apiKeys: 'portal' must be",
+    ),
+    "no holder": ("dev", {"apiKeys": '["portal"]'}, "apiKeys: 'portal' isn't a holder"),
     "no such group": ("dev", {"singleFactorGroups": '["nurse"]'}, "singleFactorGroups: ['nurse']"),
     "foreign origin": ("prod", {"developmentOrigins": '["http://x"]'}, "developmentOrigins"),
     "nobody reaches the cluster": ("dev", {"clusterPublicAccessCidrs": "[]"}, "name the ranges"),
