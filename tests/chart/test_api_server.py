@@ -1,6 +1,5 @@
 """What a real API server makes of the chart: nothing here is judged by our own rules."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components._evalai_chart import chart_version
 from local.processes import wait_until
 from tests.chart import api_server
 from tests.chart.api_server import ApiServer
@@ -16,6 +16,8 @@ from tests.chart.rendering import CHART, VALUE_SETS, Resource, named, pods, reso
 from tests.chart.schemas import custom_resource_definitions
 from tools.go_programs import program
 
+VERSIONS = sorted((Path(__file__).parent / "versions").glob("*.tgz"))
+"""The chart as it was, with values of the time beside it."""
 NAMESPACE = {
     "apiVersion": "v1",
     "kind": "Namespace",
@@ -96,27 +98,33 @@ def test_an_unknown_field_is_refused(server: ApiServer) -> None:
     assert "terminationGracePeriod: field not declared in schema" in answer.text
 
 
-def test_install_and_upgrade(server: ApiServer, tmp_path: Path) -> None:
-    """The next version goes over this one. Hooks need a cluster that runs pods."""
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.stem)
+def test_upgrade_from_a_version_before(version: Path, server: ApiServer, tmp_path: Path) -> None:
+    """This version goes over that one and its values. Hooks need a cluster that runs pods."""
     config = server.kubeconfig(tmp_path / "kubeconfig")
-    following = Path(shutil.copytree(CHART, tmp_path / "evalai"))
-    description = following / "Chart.yaml"
-    content = description.read_text(encoding="utf-8")
-    description.write_text(content.replace("version: 0.", "version: 1."), encoding="utf-8")
-    _helm(config, "install", CHART, "dev")
-    _helm(config, "upgrade", following, "prod")
-    path = "/apis/apps/v1/namespaces/evalai/deployments"
-    found = {item["metadata"]["name"]: item for item in server.call("GET", path).json()["items"]}
-    assert "evalai-worker-kidney-ct" in found
-    web = found["evalai-web"]
-    assert web["metadata"]["generation"] == 2
-    assert web["metadata"]["labels"]["helm.sh/chart"] == "evalai-1.2.0"
+    _helm(config, "install", version, "--values", version.with_name(f"{version.stem}-values.yaml"))
+    try:
+        _helm(config, "upgrade", CHART, "--values", value_file("prod"))
+        path = "/apis/apps/v1/namespaces/evalai/deployments"
+        found = {i["metadata"]["name"]: i for i in server.call("GET", path).json()["items"]}
+        assert "evalai-worker-kidney-ct" in found
+        web = found["evalai-web"]
+        assert web["metadata"]["generation"] == 2
+        assert web["metadata"]["labels"]["helm.sh/chart"] == f"evalai-{chart_version()}"
+    finally:
+        _helm(config, "uninstall")
 
 
-def _helm(config: Path, command: str, chart: Path, values: str) -> None:
+def test_versions_before_are_kept() -> None:
+    """The package of each; else an upgrade from it isn't tested."""
+    minors = {int(version.stem.split(".")[1]) for version in VERSIONS}
+    assert set(range(1, int(chart_version().split(".")[1]))) <= minors
+
+
+def _helm(config: Path, command: str, *arguments: str | Path) -> None:
     done = subprocess.run(
-        [program("helm"), command, "evalai", chart, "--namespace", "evalai", "--no-hooks",
-         "--values", value_file(values), "--kubeconfig", config],
+        [program("helm"), command, "evalai", *arguments, "--namespace", "evalai", "--no-hooks",
+         "--kubeconfig", config],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
