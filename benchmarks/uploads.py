@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from boto3.s3.transfer import TransferConfig
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, interleaved, milliseconds, ratios
 from benchmarks.platform import ROOT, Platform, id_token
 from cli.api import Api
 from cli.datasets import create
@@ -33,6 +33,7 @@ RUNS = 6
 LARGE = (128 * MEBIBYTE, 1024 * MEBIBYTE)
 URLS = 100
 BATCHES = 10
+SIGNINGS = 20
 
 
 class Clock:
@@ -63,6 +64,7 @@ def figures(platform: Platform) -> Iterator[Figure]:
         yield from _memory(stack, Path(folder))
     took = list(_signing(_api(stack)))
     yield Figure(f"a part's URL, of {URLS} asked for at once", "ms", took, at_most=1)
+    yield from _signing_alone()
 
 
 def _api(stack: dict[str, Any]) -> Api:
@@ -163,6 +165,36 @@ def _signing(api: Api) -> Iterator[float]:
         answer = api.call("POST", f"/Binary/{binary['id']}/$upload-parts", body)
         yield (time.perf_counter() - started) * 1000 / len(answer["parts"])
     api.call("POST", f"/Binary/{binary['id']}/$abort")
+
+
+def _signing_alone() -> Iterator[Figure]:
+    """CPU of the function's signing, beside boto3's client asked for each URL."""
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "BUCKET_NAME": "datasets",
+    }
+    from functions.uploads import bucket
+
+    digest, key, upload = "A" * 43 + "=", "datasets/a/b/1", "u" * 60
+    named = [(number, PART, digest) for number in range(1, URLS + 1)]
+
+    def one_by_one() -> None:
+        for number, size, sha256 in named:
+            part = {"PartNumber": number, "ContentLength": size, "ChecksumSHA256": sha256}
+            place = {"Bucket": "datasets", "Key": key, "UploadId": upload}
+            bucket.s3().generate_presigned_url("upload_part", Params=place | part)
+
+    times = interleaved(
+        SIGNINGS,
+        ours=lambda: bucket.presign_parts(key, upload, named),
+        boto3s=one_by_one,
+    )
+    ours, boto3s = times["ours"].cpu, times["boto3s"].cpu
+    each = [value / URLS for value in milliseconds(ours)]
+    yield Figure("… signing it alone, CPU", "ms", each)
+    yield Figure("… relative to boto3's client", "×", ratios(ours, boto3s, 1), at_most=0.6)
 
 
 @contextmanager

@@ -76,10 +76,10 @@ def tickets(upload: Upload, body: Mapping[str, Any]) -> list[tuple[int, PutTicke
     are awaited.
     """
     sizes, upload_id = _sizes(upload), _awaited(upload)
-    return [
-        (number, bucket.presign_part(upload.key, upload_id, number, sizes[number - 1], sha256))
-        for number, sha256 in _requested(body, len(sizes))
-    ]
+    requested = _requested(body, len(sizes))
+    named = ((number, sizes[number - 1], sha256) for number, sha256 in requested)
+    signed = bucket.presign_parts(upload.key, upload_id, named)
+    return [(number, ticket) for (number, _), ticket in zip(requested, signed, strict=True)]
 
 
 def received(upload: Upload) -> list[Part]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -240,6 +241,36 @@ HOSTILE: Mapping[str, Change] = {
     "another method": lambda r: r | {"method": "POST"},
     "too late": lambda r: r | {"now": datetime.now(UTC) + timedelta(seconds=301)},
 }
+
+
+@pytest.mark.parametrize("emulated", [False, True], ids=["by host", "by path"])
+@pytest.mark.parametrize("token", [None, "of a+role/session=="], ids=["user", "role"])
+def test_urls_of_a_batch_are_those_that_botocore_makes(
+    settings: pytest.MonkeyPatch, *, emulated: bool, token: str | None
+) -> None:
+    import boto3
+    from botocore import auth
+
+    from functions.uploads import bucket
+
+    session = boto3.Session("key", "secret", token, region_name="eu-central-1")
+    settings.setattr(boto3, "DEFAULT_SESSION", session)
+    settings.setattr(auth, "get_current_datetime", lambda: datetime(2026, 1, 31, tzinfo=UTC))
+    if emulated:
+        settings.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4566")
+    settings.setattr(bucket, "s3", cache(bucket.s3.__wrapped__))
+    key, upload_id = "datasets/a b/c+d/1", "x/y+z=~"
+    named = [(number, 8 * number, digest(b"x" * number)) for number in (1, 2, 10_000)]
+
+    tickets = bucket.presign_parts(key, upload_id, named)
+
+    for (number, size, sha256), ticket in zip(named, tickets, strict=True):
+        wanted = {"UploadId": upload_id, "PartNumber": number}
+        signed = wanted | {"ContentLength": size, "ChecksumSHA256": sha256}
+        assert ticket.url == bucket.s3().generate_presigned_url(
+            "upload_part", Params={"Bucket": BUCKET, "Key": key} | signed, ExpiresIn=300
+        )
+        assert ticket.headers == {"Content-Length": str(size), "x-amz-checksum-sha256": sha256}
 
 
 def test_every_changed_part_is_refused_and_the_good_one_works(sender: Sender) -> None:
