@@ -96,7 +96,8 @@ lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	compile -c requirements.txt -c functions/requirements.txt requirements-dev.in -o requirements-dev.txt && \
 	compile local/requirements.in -o local/requirements.txt && \
 	compile policies/requirements.in -o policies/requirements.txt && \
-	compile tests/chart/stand_in/requirements.in -o tests/chart/stand_in/requirements.txt
+	compile tests/chart/stand_in/requirements.in -o tests/chart/stand_in/requirements.txt && \
+	compile tests/reuse/croissant/requirements.in -o tests/reuse/croissant/requirements.txt
 
 bench: $(VENV)/.ready  ## measure the README's figures on the running local platform
 	$(RUN) -m benchmarks

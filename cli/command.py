@@ -30,9 +30,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from . import croissant_commands, evidence_commands, sharing_commands, sign_in, stack
 from . import datasets as catalogue
 from . import download as downloads
-from . import evidence_commands, sharing_commands, sign_in, stack
 from .errors import CommandError
 from .files import files_below
 from .journal import journal_of
@@ -209,6 +209,7 @@ def search(
 
 sharing_commands.register(app)
 evidence_commands.register(app)
+croissant_commands.register(app)
 
 
 def main() -> None:

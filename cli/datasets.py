@@ -124,23 +124,19 @@ def opened(api: Api, resource: dict[str, Any]) -> Dataset:
 def attach(api: Api, dataset: Dataset, manifest: str) -> None:
     """Makes a Binary the dataset's manifest."""
     attachment = {"contentType": MANIFEST_TYPE, "title": MANIFEST, "url": f"Binary/{manifest}"}
-    version = dataset.resource["meta"]["versionId"]
-    dataset.resource = api.call(
-        "PUT",
-        f"/DocumentReference/{dataset.id}",
-        dataset.resource | {"content": [{"attachment": attachment}]},
-        {"If-Match": f'W/"{version}"'},
-    )
+    write(api, dataset, dataset.resource | {"content": [{"attachment": attachment}]})
 
 
 def set_status(api: Api, dataset: Dataset, status: str) -> None:
     """Writes a dataset's status: what is shared of one counts only while it is `current`."""
+    write(api, dataset, dataset.resource | {"status": status})
+
+
+def write(api: Api, dataset: Dataset, resource: dict[str, Any]) -> None:
+    """Writes a dataset's DocumentReference, unless somebody changed it in the meantime."""
     version = dataset.resource["meta"]["versionId"]
     dataset.resource = api.call(
-        "PUT",
-        f"/DocumentReference/{dataset.id}",
-        dataset.resource | {"status": status},
-        {"If-Match": f'W/"{version}"'},
+        "PUT", f"/DocumentReference/{dataset.id}", resource, {"If-Match": f'W/"{version}"'}
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import json
 import os
 import random
@@ -232,6 +233,12 @@ def test_a_dataset_is_shared_asked_for_and_taken_back(
     [approved] = command.run("approve", asked["id"], "--json")
     fetched = reader.run("download", dataset, tmp_path / "back", "--json")
     assert fetched["fetched"] == ["a.csv"]
+    assert "--license … --creator …" in command.run("croissant", dataset, code=1)
+    command.run("describe", dataset, "--license", "https://terms.test", "--creator", "Us")
+    described = json.loads(reader.start("croissant", dataset).communicate(timeout=60)[0])
+    assert described["license"] == "https://terms.test"
+    [file] = described["distribution"]
+    assert file["sha256"] == hashlib.sha256(b"1,2\n").hexdigest()
     command.run("withdraw", dataset)
     assert "no dataset" in reader.run("verify", dataset, code=1)
     command.run("restore", dataset)
