@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
 from ._functions import Functions, allow
 from ._layer import FunctionPlatform
 
@@ -55,7 +56,7 @@ class SecondFactor:
         aws.iam.RolePolicy(
             f"{self._name}-users",
             role=self._function.role.name,
-            policy=pulumi.Output.json_dumps(
+            policy=json_document(
                 {
                     "Version": "2012-10-17",
                     "Statement": [allow(["cognito-idp:AdminGetUser"], pool.arn)],
