@@ -1,5 +1,6 @@
 """The AI4H platform: reads the stack's configuration, wires the components, exports outputs."""
 
+import re
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -59,6 +60,9 @@ production = config.require_bool("production")
 protect = config.require_bool("protect")
 retention_days = config.require_int("logRetentionDays")
 domain_name, certificate_arn = config.require("domainName"), config.require("domainCertificateArn")
+hosted_zone_id = config.require("domainHostedZoneId")
+allowed_countries: list[str] = config.require_object("allowedCountries")
+blocked_countries: list[str] = config.require_object("blockedCountries")
 development_origins: list[str] = config.require_object("developmentOrigins")
 with_cluster = config.require_bool("evaluationCluster")
 cluster_cidrs: list[str] = config.require_object("clusterPublicAccessCidrs")
@@ -102,13 +106,22 @@ check(
     f"singleFactorGroups: {single_factor_groups}; the groups are {', '.join(groups)}",
 )
 check(
-    bool(domain_name) == bool(certificate_arn),
-    "domainName and domainCertificateArn: set both or neither",
+    bool(domain_name) == bool(certificate_arn or hosted_zone_id),
+    "domainName: set it with domainCertificateArn, domainHostedZoneId or both, or none of them",
 )
 check(
     not certificate_arn or certificate_arn.startswith("arn:aws:acm:us-east-1:"),
     "domainCertificateArn: CloudFront takes ACM certificates of us-east-1 only",
 )
+check(
+    not (allowed_countries and blocked_countries),
+    "allowedCountries and blockedCountries: set one of them",
+)
+for country in (*allowed_countries, *blocked_countries):
+    check(
+        bool(re.fullmatch("[A-Z]{2}", country)),
+        f"allowedCountries, blockedCountries: {country!r} is no ISO 3166-1 code, e.g. DE",
+    )
 check(
     not with_evalai or bool(evalai_certificate),
     "evalaiCertificateArn: the ACM certificate of evalaiHost, in the region of the stack",
@@ -147,11 +160,17 @@ network = Network("network", network_args)
 
 edge_args: EdgeArgs = {
     "price_class": price_class,
+    "allowed_countries": allowed_countries,
+    "blocked_countries": blocked_countries,
     "origin_secret_version": config.require_int("originSecretVersion"),
     "log_retention_days": retention_days,
 }
 if domain_name:
-    edge_args["domain"] = {"name": domain_name, "certificate_arn": certificate_arn}
+    edge_args["domain"] = {"name": domain_name}
+    if certificate_arn:
+        edge_args["domain"]["certificate_arn"] = certificate_arn
+    if hosted_zone_id:
+        edge_args["domain"]["zone_id"] = hosted_zone_id
 edge = Edge("edge", edge_args)
 origins: list[pulumi.Input[str]] = [edge.portal_url, *development_origins]
 

@@ -9,6 +9,13 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._access_log import access_log
+from ._caching import (
+    ALL_VIEWER_EXCEPT_HOST_HEADER,
+    CACHING_DISABLED,
+    CACHING_OPTIMIZED,
+    metadata_cache,
+)
+from ._domain import certificate, point_to, viewer_certificate
 from ._endpoints import url
 from ._keys import encryption_key, log_statement
 from ._portal import portal_bucket, security_headers, serve
@@ -18,12 +25,6 @@ from ._web_acl import ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
 PORTAL = Path(__file__).parent.parent / "portal" / "site"
 GLOBAL_REGION = "us-east-1"
 """Where CloudFront's firewall and log delivery live, whatever the stack's region."""
-
-# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
-CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
-CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
-# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-origin-request-policies.html
-ALL_VIEWER_EXCEPT_HOST_HEADER = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 
 ALL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 # The API builds its links from the address that the viewer used; a viewer can't forge it.
@@ -50,9 +51,11 @@ class EdgeDomainArgs(TypedDict):
     """A host name of one's own."""
 
     name: str
-    """Host name, e.g. `ai4h.example.org`. Its DNS record must point to the distribution."""
-    certificate_arn: pulumi.Input[str]
-    """ACM certificate for the name, in us-east-1."""
+    """Host name, e.g. `ai4h.example.org`."""
+    certificate_arn: NotRequired[pulumi.Input[str]]
+    """ACM certificate for the name, in us-east-1. Default: makes one, with `zone_id`."""
+    zone_id: NotRequired[pulumi.Input[str]]
+    """Route 53 zone that gets the records. Default: you point the name to the distribution."""
 
 
 class EdgeArgs(TypedDict):
@@ -60,6 +63,10 @@ class EdgeArgs(TypedDict):
     """Own host name. Default: the distribution's, with CloudFront's certificate (TLS 1.0 floor)."""
     price_class: NotRequired[PriceClass]
     """Locations that serve. Default: Europe and North America."""
+    allowed_countries: NotRequired[list[str]]
+    """Countries (ISO 3166-1, two letters) that are served, and no other. Default: all."""
+    blocked_countries: NotRequired[list[str]]
+    """Countries that aren't served; instead of `allowed_countries`. Default: none."""
     rate_limit: NotRequired[int]
     """Requests per client address and five minutes before the firewall blocks. Default: 2,000."""
     origin_secret_version: NotRequired[int]
@@ -136,9 +143,7 @@ class Edge(pulumi.ComponentResource):
             region=GLOBAL_REGION,
             opts=self._child,
         )
-        distribution = self._distribution(
-            bucket, api, firewall, sent, domain, args.get("price_class")
-        )
+        distribution = self._distribution(bucket, api, firewall, sent, args)
         access_log(
             f"{name}-access",
             distribution,
@@ -147,6 +152,8 @@ class Edge(pulumi.ComponentResource):
             region=GLOBAL_REGION,
         )
         serve(f"{name}-portal", bucket, distribution.arn)
+        if domain is not None and (zone_id := domain.get("zone_id")) is not None:
+            point_to(f"{name}-domain", domain["name"], zone_id, distribution, self._child)
 
         host = (
             distribution.domain_name if domain is None else pulumi.Output.from_input(domain["name"])
@@ -216,10 +223,9 @@ class Edge(pulumi.ComponentResource):
         api: aws.apigateway.RestApi,
         firewall: aws.wafv2.WebAcl,
         origin_secret: pulumi.Output[str],
-        domain: EdgeDomainArgs | None,
-        price_class: PriceClass | None,
+        args: EdgeArgs,
     ) -> aws.cloudfront.Distribution:
-        name, child = self._name, self._child
+        name, child, domain = self._name, self._child, args.get("domain")
         access = aws.cloudfront.OriginAccessControl(
             f"{name}-portal",
             origin_access_control_origin_type="s3",
@@ -247,6 +253,12 @@ class Edge(pulumi.ComponentResource):
                 {"event_type": "viewer-request", "function_arn": forward_host.arn}
             ],
         }
+        metadata_behaviour = api_behaviour | {
+            "path_pattern": f"/{STAGE}/metadata",
+            "cache_policy_id": metadata_cache(f"{name}-metadata", child).id,
+            "origin_request_policy_id": None,
+            "compress": True,
+        }
         api_host = pulumi.Output.concat(api.id, ".execute-api.", self._region, ".amazonaws.com")
         return aws.cloudfront.Distribution(
             f"{name}-distribution",
@@ -254,7 +266,7 @@ class Edge(pulumi.ComponentResource):
             enabled=True,
             is_ipv6_enabled=True,
             http_version="http2and3",
-            price_class=(price_class or PriceClass.EUROPE_AMERICA).value,
+            price_class=args.get("price_class", PriceClass.EUROPE_AMERICA).value,
             default_root_object="index.html",
             aliases=[domain["name"]] if domain else [],
             web_acl_id=firewall.arn,
@@ -287,21 +299,35 @@ class Edge(pulumi.ComponentResource):
                 "compress": True,
             },
             ordered_cache_behaviors=[
+                metadata_behaviour,
                 api_behaviour | {"path_pattern": f"/{STAGE}"},
                 api_behaviour | {"path_pattern": f"/{STAGE}/*"},
             ],
-            restrictions={"geo_restriction": {"restriction_type": "none"}},
-            viewer_certificate=viewer_certificate(domain),
+            restrictions={"geo_restriction": served_countries(args)},
+            viewer_certificate=viewer_certificate(self._certificate_arn(domain)),
             opts=child,
         )
 
+    def _certificate_arn(self, domain: EdgeDomainArgs | None) -> pulumi.Input[str] | None:
+        if domain is None or "certificate_arn" in domain:
+            return None if domain is None else domain["certificate_arn"]
+        if "zone_id" not in domain:
+            raise ValueError(f"domain {domain['name']}: give certificate_arn, zone_id or both")
+        return certificate(
+            f"{self._name}-domain",
+            domain["name"],
+            domain["zone_id"],
+            region=GLOBAL_REGION,
+            opts=self._child,
+        )
 
-def viewer_certificate(domain: EdgeDomainArgs | None) -> Any:
-    """Own certificate with TLS 1.2 as the floor, or CloudFront's, whose floor can't be set."""
-    if domain is None:
-        return {"cloudfront_default_certificate": True}
-    return {
-        "acm_certificate_arn": domain["certificate_arn"],
-        "minimum_protocol_version": "TLSv1.2_2021",
-        "ssl_support_method": "sni-only",
-    }
+
+def served_countries(args: EdgeArgs) -> Any:
+    """Where requests may come from. Raises ValueError for two lists that exclude each other."""
+    allowed, blocked = args.get("allowed_countries", []), args.get("blocked_countries", [])
+    if allowed and blocked:
+        raise ValueError("allowed_countries and blocked_countries: give one of them")
+    if not allowed and not blocked:
+        return {"restriction_type": "none"}
+    kind = "whitelist" if allowed else "blacklist"  # CloudFront's words
+    return {"restriction_type": kind, "locations": sorted(allowed or blocked)}

@@ -16,6 +16,7 @@ from functions.shared.resources import ID, RESOURCE_TYPES
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_PARAMETERS = 1000
+_METADATA_SECONDS = 300  # how long the edge and clients may keep it
 
 BY_UPLOADS = frozenset({"create", "read", "vread", "update", "delete"})
 """Interactions on Binary, which the gateway gives to functions/uploads."""
@@ -118,7 +119,11 @@ def _metadata(request: Request, method: str) -> Response:
         raise FhirError(405, "not-supported", "Use GET or HEAD.", headers={"Allow": "GET, HEAD"})
     from functions.api import capability  # here, since nothing else needs it
 
-    return fhir(200, capability.statement(request.base_url))
+    return fhir(
+        200,
+        capability.statement(request.base_url),
+        {"Cache-Control": f"public, max-age={_METADATA_SECONDS}"},
+    )
 
 
 def _openapi(call: Call) -> Response:

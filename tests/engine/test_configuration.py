@@ -21,7 +21,7 @@ def stack(recording: Workspace) -> Stack:
         ("mfa", "SOMETIMES", "mfa: 'SOMETIMES' is none of OFF, OPTIONAL, ON"),
         ("vpcCidr", "10.0.0.0/33", "vpcCidr: "),
         ("production", True, "domainName: required in production"),
-        ("domainName", "a.example.org", "domainName and domainCertificateArn: set both or neither"),
+        ("domainName", "a.example.org", "domainName: set it with domainCertificateArn"),
     ],
 )
 def test_the_mistake_is_named(stack: Stack, key: str, value: Any, message: str) -> None:

@@ -52,17 +52,63 @@ def test_addresses(graph: Graph) -> None:
 def test_api_paths_go_to_the_stage_uncached(graph: Graph) -> None:
     inputs = graph.one(DISTRIBUTION).inputs
     behaviours = {b["pathPattern"]: b for b in inputs["orderedCacheBehaviors"]}
-    assert set(behaviours) == {"/api", "/api/*"}
+    assert list(behaviours) == ["/api/metadata", "/api", "/api/*"], "the first that fits counts"
     origins = {origin["originId"]: origin for origin in inputs["origins"]}
     for behaviour in behaviours.values():
         assert origins[behaviour["targetOriginId"]]["domainName"] == (
             "edge-api-id.execute-api.eu-central-1.amazonaws.com"
         )
         assert "DELETE" in behaviour["allowedMethods"]
-        assert behaviour["cachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+    for path in ("/api", "/api/*"):
+        assert behaviours[path]["cachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
     assert "originPath" not in origins["api"]
     assert origins["api"]["customHeaders"][0]["name"] == "x-origin-secret"
     assert "customErrorResponses" not in inputs, "they would also replace the API's answers"
+
+
+def test_metadata_is_kept_by_all_that_its_answer_depends_on(graph: Graph) -> None:
+    behaviour = graph.one(DISTRIBUTION).inputs["orderedCacheBehaviors"][0]
+    assert behaviour["cachePolicyId"] == "edge-metadata-id"
+    assert "originRequestPolicyId" not in behaviour, "what isn't told apart doesn't get through"
+    cache = graph.one("aws:cloudfront/cachePolicy:CachePolicy").inputs
+    key = cache["parametersInCacheKeyAndForwardedToOrigin"]
+    assert key["headersConfig"]["headers"]["items"] == ["accept", "x-forwarded-host"]
+    assert key["queryStringsConfig"] == {"queryStringBehavior": "all"}
+    assert key["cookiesConfig"] == {"cookieBehavior": "none"}
+    assert (cache["minTtl"], cache["defaultTtl"]) == (0, 0), "errors aren't kept"
+
+
+def test_countries(graph: Graph) -> None:
+    def served(graph: Graph) -> Any:
+        return graph.one(DISTRIBUTION).inputs["restrictions"]["geoRestriction"]
+
+    assert served(graph) == {"restrictionType": "none"}
+    assert served(build({"allowed_countries": ["FR", "DE"]})) == {
+        "restrictionType": "whitelist",
+        "locations": ["DE", "FR"],
+    }
+    assert served(build({"blocked_countries": ["FR"]}))["restrictionType"] == "blacklist"
+    with pytest.raises(ValueError, match="give one of them"):
+        build({"allowed_countries": ["FR"], "blocked_countries": ["DE"]})
+
+
+def test_a_zone_gets_the_records_and_proves_the_certificate() -> None:
+    made = build({"domain": {"name": "ai4h.example.org", "zone_id": "Z1"}})
+    records = {r.inputs["type"]: r.inputs for r in made.all("aws:route53/record:Record")}
+    for kind in ("A", "AAAA"):
+        (alias,) = records[kind]["aliases"]
+        assert alias["name"] == "edge-distribution-domainName"
+        assert records[kind]["name"] == "ai4h.example.org"
+    certificate = made.one("aws:acm/certificate:Certificate")
+    assert certificate.inputs["validationMethod"] == "DNS"
+    assert certificate.inputs["region"] == "us-east-1"
+    issued = made.one("aws:acm/certificateValidation:CertificateValidation")
+    distribution = made.one(DISTRIBUTION)
+    assert made.waits_for(distribution, issued), "CloudFront takes issued certificates only"
+    assert distribution.inputs["viewerCertificate"]["minimumProtocolVersion"] == "TLSv1.2_2021"
+    assert not build(FULL).all("aws:route53/record:Record")
+    with pytest.raises(ValueError, match="certificate_arn, zone_id or both"):
+        build({"domain": {"name": "ai4h.example.org"}})
 
 
 def test_certificate_sets_the_tls_floor(graph: Graph) -> None:

@@ -166,7 +166,13 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     "choice": ("dev", {"mfa": "SOMETIMES"}, "mfa: 'SOMETIMES' is none of OFF, OPTIONAL, ON"),
     "platform": ("dev", {"functionPlatform": "toaster"}, "none of lambda, host"),
     "evalai": ("dev", {"evalaiCertificateArn": ""}, "evalaiCertificateArn: the ACM certificate"),
-    "half a domain": ("dev", {"domainName": "a.example.org"}, "set both or neither"),
+    "half a domain": ("dev", {"domainName": "a.example.org"}, "or none of them"),
+    "two lists of countries": (
+        "dev",
+        {"allowedCountries": '["DE"]', "blockedCountries": '["FR"]'},
+        "set one of them",
+    ),
+    "a country's name": ("dev", {"allowedCountries": '["Germany"]'}, "'Germany' is no ISO 3166-1"),
     "certificate": (
         "dev",
         {
