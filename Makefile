@@ -93,7 +93,8 @@ lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	@compile() { $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header "$$@"; }; \
 	compile requirements.in -o requirements.txt && \
 	compile -c requirements.txt functions/requirements.in -o functions/requirements.txt && \
-	compile -c requirements.txt -c functions/requirements.txt requirements-dev.in -o requirements-dev.txt && \
+	compile -c requirements.txt -c functions/requirements.txt runner/requirements.in -o runner/requirements.txt && \
+	compile -c requirements.txt -c functions/requirements.txt -c runner/requirements.txt requirements-dev.in -o requirements-dev.txt && \
 	compile local/requirements.in -o local/requirements.txt && \
 	compile policies/requirements.in -o policies/requirements.txt && \
 	compile tests/chart/stand_in/requirements.in -o tests/chart/stand_in/requirements.txt && \

@@ -332,6 +332,8 @@ if with_cluster:
         "log_retention_days": retention_days,
         "protect": protect,
     }
+    if alarm_topic_arn:
+        cluster_args["alarm_topic_arn"] = alarm_topic_arn
     if with_evalai:
         cluster_args["evalai"] = {
             "host": evalai_host,

@@ -10,7 +10,8 @@ from components._functions import allow
 # A deployment makes, changes and removes resources of these services, so it has all their actions:
 # the list of single ones would be out of date with each release of the provider.
 SERVICES = (
-    *("apigateway", "backup", "backup-storage", "cloudfront", "cloudwatch", "codebuild"),
+    *("apigateway", "backup", "backup-storage", "budgets", "cloudfront", "cloudwatch"),
+    "codebuild",
     *("cognito-idp", "dynamodb", "ec2", "ecr", "eks", "es", "kms", "lambda", "logs", "rds", "s3"),
     *("secretsmanager", "sqs", "states", "wafv2"),
 )
@@ -32,6 +33,18 @@ ROLE_ACTIONS = (
     "iam:UpdateRole",
     "iam:UpdateRoleDescription",
 )
+# What AWS Budgets attaches; nothing here lets a deployment attach one of them itself.
+POLICY_ACTIONS = (
+    "iam:CreatePolicy",
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:ListPolicyVersions",
+    "iam:TagPolicy",
+    "iam:UntagPolicy",
+)
 MANAGED_POLICIES = (
     "AmazonEC2ContainerRegistryPullOnly",
     "AmazonEKSClusterPolicy",
@@ -40,7 +53,8 @@ MANAGED_POLICIES = (
     "service-role/AmazonEBSCSIDriverPolicy",
 )
 PASSED_TO = (
-    *("backup.amazonaws.com", "codebuild.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com"),
+    *("backup.amazonaws.com", "budgets.amazonaws.com"),
+    *("codebuild.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com"),
     *("lambda.amazonaws.com", "pods.eks.amazonaws.com", "states.amazonaws.com"),
     "vpc-flow-logs.amazonaws.com",
 )
@@ -145,6 +159,7 @@ def deploy_policy(
             "Condition": {"StringEquals": {"aws:RequestedRegion": [region, "us-east-1"]}},
         },
         allow(ROLE_ACTIONS, roles),
+        allow(POLICY_ACTIONS, pulumi.Output.concat(iam, ":policy/evaluation-*")),
         {
             **allow(["iam:AttachRolePolicy", "iam:DetachRolePolicy"], roles),
             "Condition": {"ArnEquals": {"iam:PolicyARN": managed}},

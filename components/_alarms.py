@@ -124,6 +124,19 @@ def failures_alarm(queue_name: pulumi.Input[str]) -> Alarm:
     )
 
 
+def submissions_alarm(queue_name: pulumi.Input[str]) -> Alarm:
+    """Of a queue that keeps the messages of EvalAI which neither runner nor worker could handle."""
+    return Alarm(
+        "failed-submissions",
+        "Submissions of a challenge could not be handled and wait in its failure queue.",
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        {"QueueName": queue_name},
+        "Maximum",
+        0,
+    )
+
+
 def search_alarms(
     domain_name: pulumi.Input[str], account_id: pulumi.Input[str], *, volume_gib: int
 ) -> list[Alarm]:

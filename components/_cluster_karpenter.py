@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from ._cluster_addons import NAMESPACE, ON_SYSTEM_NODES, pod_trust
 from ._cluster_karpenter_policy import ControllerScope, controller_policy
 from ._cluster_nodes import node_policies, node_role
-from ._cluster_pools import DISCOVERY_TAG, NODE_CLASS, NodePool, node_class_spec
+from ._cluster_pools import DISCOVERY_TAG, NodePool, node_class_spec
 from ._documents import json_document
 from ._functions import QUEUE_KEY_REUSE_SECONDS, tls_only_queue_policy
 from ._keys import encryption_key
@@ -67,19 +67,25 @@ class Karpenter:
     def make_pools(
         self, pools: Sequence[NodePool], image_version: str
     ) -> Sequence[pulumi.Resource]:
-        """The pools, and the class of machines that they share."""
-        shared = self._custom_resource(
-            *("EC2NodeClass", "karpenter.k8s.aws/v1", NODE_CLASS),
-            node_class_spec(
-                cluster_name=self._cluster_name,
-                instance_profile=self._profile.name,
-                volume_key_arn=self._volume_key.arn,
-                image_version=image_version,
-            ),
-            self._controller,
-        )
+        """The pools, the class of machines that they share, and those of pools with tags."""
+        classes = {
+            name: self._custom_resource(
+                *("EC2NodeClass", "karpenter.k8s.aws/v1", name),
+                node_class_spec(
+                    cluster_name=self._cluster_name,
+                    instance_profile=self._profile.name,
+                    volume_key_arn=self._volume_key.arn,
+                    image_version=image_version,
+                    tags=tags,
+                ),
+                self._controller,
+            )
+            for name, tags in {pool.node_class: pool.tags for pool in pools}.items()
+        }
         return [
-            self._custom_resource(*("NodePool", "karpenter.sh/v1", pool.name, pool.spec()), shared)
+            self._custom_resource(
+                *("NodePool", "karpenter.sh/v1", pool.name, pool.spec()), classes[pool.node_class]
+            )
             for pool in pools
         ]
 

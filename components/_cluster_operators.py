@@ -13,7 +13,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from ._cluster_addons import ON_SYSTEM_NODES, pod_trust
-from ._cluster_pools import GPU_POOL, NODE_ROLE_LABEL
+from ._cluster_pools import NODE_ROLE_LABEL
 
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
@@ -104,9 +104,10 @@ def keda() -> Operator:
     )
 
 
-def nvidia_device_plugin() -> Operator:
-    """Tells Kubernetes of the GPUs of a node, whose drivers come with Karpenter's image of it."""
-    on_gpu_nodes = {"key": NODE_ROLE_LABEL, "operator": "In", "values": [GPU_POOL]}
+def nvidia_device_plugin(pools: Sequence[str]) -> Operator:
+    """Tells Kubernetes of the GPUs of these pools' nodes, whose drivers come with Karpenter's image
+    of them."""
+    on_gpu_nodes = {"key": NODE_ROLE_LABEL, "operator": "In", "values": list(pools)}
     return Operator(
         "nvidia-device-plugin",
         "https://nvidia.github.io/k8s-device-plugin",

@@ -5,7 +5,7 @@ https://karpenter.sh/docs/concepts/nodepools/
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -38,6 +38,13 @@ class NodePool:
     disruption: Mapping[str, Any]
     grace: str
     """How long a node that has to go waits for its pods, even for those not to be disrupted."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of its machines and their disks, beside those of all; with any, it has a class of its own."""
+
+    @property
+    def node_class(self) -> str:
+        """Name of the class of its machines."""
+        return self.name if self.tags else NODE_CLASS
 
     def spec(self) -> dict[str, Any]:
         """The spec of the NodePool."""
@@ -51,7 +58,7 @@ class NodePool:
                     "nodeClassRef": {
                         "group": "karpenter.k8s.aws",
                         "kind": "EC2NodeClass",
-                        "name": NODE_CLASS,
+                        "name": self.node_class,
                     },
                     "requirements": self._requirements(),
                     "taints": [taint] if self.tainted else [],
@@ -125,9 +132,7 @@ def gpu_pool(*, gpu_limit: int, families: Sequence[str], max_node_cpu: int, spot
         GPU_POOL,
         limits={GPU: gpu_limit},
         machines=[
-            _require(f"{_INSTANCE}-family", "In", *families),
-            _require(f"{_INSTANCE}-gpu-manufacturer", "In", "nvidia"),
-            _require(f"{_INSTANCE}-gpu-count", "In", "1"),
+            *_with_gpus(1, families),
             _require(f"{_INSTANCE}-cpu", "Lt", str(max_node_cpu + 1)),
         ],
         spot=spot,
@@ -135,6 +140,43 @@ def gpu_pool(*, gpu_limit: int, families: Sequence[str], max_node_cpu: int, spot
         disruption=_EVALUATION_DISRUPTION,
         grace=_EVALUATION_GRACE,
     )
+
+
+def models_pool(
+    name: str,
+    *,
+    cpu: int,
+    gpus: int,
+    families: Sequence[str],
+    parallel: int,
+    tags: Mapping[str, str],
+) -> NodePool:
+    """For the models of one challenge: `parallel` at the same time, of so many vCPU and GPUs each.
+
+    On demand: on spot, a long run might never end. With GPUs, a machine has as many as one model.
+    """
+    # Beside a model, a machine has room for the system's own pods.
+    largest = max(8, 2 * (cpu + 2))
+    limits = {"cpu": parallel * largest}
+    return NodePool(
+        name,
+        limits={GPU: parallel * gpus} if gpus else limits,
+        machines=_with_gpus(gpus, families) if gpus else _without_gpu(largest),
+        spot=False,
+        tainted=True,
+        # Longer: the next step of a submission uses the machine of the last one.
+        disruption={**_EVALUATION_DISRUPTION, "consolidateAfter": "60s"},
+        grace=_EVALUATION_GRACE,
+        tags=tags,
+    )
+
+
+def _with_gpus(count: int, families: Sequence[str]) -> list[Mapping[str, Any]]:
+    return [
+        _require(f"{_INSTANCE}-family", "In", *families),
+        _require(f"{_INSTANCE}-gpu-manufacturer", "In", "nvidia"),
+        _require(f"{_INSTANCE}-gpu-count", "In", str(count)),
+    ]
 
 
 def _without_gpu(max_node_cpu: int) -> list[Mapping[str, Any]]:
@@ -153,10 +195,12 @@ def node_class_spec(
     instance_profile: pulumi.Input[str],
     volume_key_arn: pulumi.Input[str],
     image_version: str,
+    tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The spec of the EC2NodeClass of all pools: private, encrypted, metadata for the node only."""
+    """The spec of an EC2NodeClass: private, encrypted, metadata for the node only."""
     discovery = [{"tags": {DISCOVERY_TAG: cluster_name}}]
     return {
+        **({"tags": dict(tags)} if tags else {}),
         "amiSelectorTerms": [{"alias": f"al2023@{image_version}"}],
         "instanceProfile": instance_profile,
         "subnetSelectorTerms": discovery,

@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 from ._cluster_objects import restricted_namespace
 from ._cluster_operators import OperatorInstaller, external_secrets, keda
 from ._evalai_access import (
+    MODELS_NAMESPACE,
     NAMESPACE,
     EvalAiResources,
     Identity,
@@ -21,6 +22,15 @@ from ._evalai_access import (
     worker_statements,
 )
 from ._evalai_chart import image_values, network_values, ranges, release, secret_store
+from ._evalai_containers import (
+    EvalClusterContainerArgs,
+    Ground,
+    check_container,
+    container_settings,
+    container_values,
+    cost_tags,
+    scoring_queue,
+)
 from ._evalai_database import database
 from ._evalai_images import NAMES, EvalAiImages
 from ._evalai_storage import application_secret, media_bucket, task_queue
@@ -51,6 +61,8 @@ class EvalClusterChallengeArgs(TypedDict):
     """Workers at the same time. Default: 4."""
     max_evaluation_seconds: NotRequired[int]
     """How long an evaluation may take. Default: 3600."""
+    container: NotRequired[EvalClusterContainerArgs]
+    """How submitted containers are run. Default: none; predictions are submitted."""
 
 
 class EvalClusterEvalAiArgs(TypedDict):
@@ -81,6 +93,8 @@ class Surroundings:
     """What EvalAI needs of the cluster and its network."""
 
     cluster_name: str
+    cluster: pulumi.Output[str]
+    """The same name, once the cluster is there."""
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     public_subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -92,6 +106,7 @@ class Surroundings:
     """What must be in the cluster before EvalAI."""
     dataset_bucket_arn: pulumi.Input[str] | None
     dataset_key_arn: pulumi.Input[str] | None
+    alarm_topic_arn: pulumi.Input[str] | None
     log_retention_days: int
     protect: bool
 
@@ -151,17 +166,20 @@ class EvalAi:
             args["environment"], self._bucket.arn, self._tasks.arn, key.arn
         )
         workers = [self._worker(challenge) for challenge in args.get("challenges", [])]
-        ready = self._namespace()
+        tokens = [entry["container"]["tokenSecret"] for entry in workers if "container" in entry]
+        ready = self._namespaces(tokens)
         if "image_tag" in args:
             self._release(args["image_tag"], workers, ready, region)
 
-    def _namespace(self) -> list[pulumi.Resource]:
-        """EvalAI's namespace and the store in it, after the operators of what is in them.
+    def _namespaces(self, tokens: Sequence[pulumi.Input[str]]) -> list[pulumi.Resource]:
+        """EvalAI's namespace and the store in it, after the operators of what is in them; and the
+        same for models, if there are tokens of hosts.
 
-        When the stack goes, the namespace goes before them: only they take their finalizers off
+        When the stack goes, the namespaces go before them: only they take their finalizers off
         Ingresses, ExternalSecrets and ScaledObjects, without which it would stay.
         """
-        secrets = secrets_policy([self._database_secret(), self._secret.arn], self._key.arn)
+        known = [self._database_secret(), self._secret.arn, *tokens]
+        secrets = secrets_policy(known, self._key.arn)
         install = self._around.operators.install
         operators = [
             install(external_secrets(), secrets),
@@ -171,18 +189,19 @@ class EvalAi:
         in_cluster = pulumi.ResourceOptions.merge(
             self._opts, pulumi.ResourceOptions(provider=self._around.provider)
         )
-        namespace = restricted_namespace(
-            self._name,
-            NAMESPACE,
-            pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=operators)),
-        )
-        store = secret_store(
-            self._name,
-            pulumi.ResourceOptions.merge(
-                in_cluster, pulumi.ResourceOptions(depends_on=[namespace])
-            ),
-        )
-        return [namespace, store]
+        made: list[pulumi.Resource] = []
+        places = {self._name: NAMESPACE}
+        if tokens:
+            places[f"{self._name}-models"] = MODELS_NAMESPACE
+        for name, place in places.items():
+            after = pulumi.ResourceOptions(depends_on=operators)
+            namespace = restricted_namespace(
+                name, place, pulumi.ResourceOptions.merge(in_cluster, after)
+            )
+            after = pulumi.ResourceOptions(depends_on=[namespace])
+            store = secret_store(name, place, pulumi.ResourceOptions.merge(in_cluster, after))
+            made += [namespace, store]
+        return made
 
     def _database_secret(self) -> pulumi.Output[str]:
         # RDS always names it for a password that it manages.
@@ -191,22 +210,28 @@ class EvalAi:
     def _worker(self, challenge: EvalClusterChallengeArgs) -> dict[str, Any]:
         """The chart's entry for the workers of a challenge, with a role that is theirs."""
         label = f"worker-{challenge['name']}"
+        accounts, queue = [f"evalai-{label}"], challenge["queue"]
+        if "container" in challenge:
+            # What fetches the datasets for models reads what the challenge's workers read.
+            accounts.append(f"{MODELS_NAMESPACE}:evalai-fetch-{challenge['name']}")
+            queue = scoring_queue(queue)
         role = self._around.identity.role(
             f"{self._name}-{label}",
-            [f"evalai-{label}"],
+            accounts,
             worker_statements(
                 self._resources,
-                queue=challenge["queue"],
+                queue=queue,
                 dataset_ids=challenge.get("dataset_ids", []),
                 dataset_bucket_arn=self._around.dataset_bucket_arn,
                 dataset_key_arn=self._around.dataset_key_arn,
             ),
             self._opts,
+            tags=cost_tags(self._around.cluster_name, challenge["name"]),
         )
-        entry = {
+        entry: dict[str, Any] = {
             "name": challenge["name"],
             "challengeId": int(challenge["challenge_id"]),
-            "queue": challenge["queue"],
+            "queue": queue,
             "roleArn": role.arn,
             "maxReplicas": int(challenge.get("max_workers", 4)),
             "maxEvaluationSeconds": int(challenge.get("max_evaluation_seconds", 3600)),
@@ -214,7 +239,18 @@ class EvalAi:
         if "image" in challenge:
             repository, _, tag = challenge["image"].rpartition(":")
             entry["image"] = {"repository": repository, "tag": tag}
+        if "container" in challenge:
+            entry["container"] = container_values(
+                self._name, challenge, challenge["container"], self._ground()
+            )
         return entry
+
+    def _ground(self) -> Ground:
+        around = self._around
+        return Ground(
+            *(around.cluster_name, around.identity, self._key, self._images),
+            *(around.alarm_topic_arn, around.protect, self._opts),
+        )
 
     def _release(
         self,
@@ -247,6 +283,9 @@ class EvalAi:
             "secrets": self._secret_values(),
             "roleArn": application.arn,
             "workers": workers,
+            "containers": container_settings(
+                workers, around.cluster, around.dataset_bucket_arn or ""
+            ),
             "ingress": {
                 "certificateArn": args["certificate_arn"],
                 "webAclArn": args.get("web_acl_arn", ""),
@@ -304,3 +343,5 @@ def _check_challenge(challenge: EvalClusterChallengeArgs, has_datasets: bool) ->
         raise ValueError(f"{place}: {wrong[0]!r} is no id of a dataset")
     if datasets and not has_datasets:
         raise ValueError(f"{place} has datasets: give dataset_bucket_arn and dataset_key_arn too")
+    if "container" in challenge:
+        check_container(place, challenge, challenge["container"])

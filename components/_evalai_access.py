@@ -4,7 +4,7 @@ EvalAI's botocore knows no Pod Identity. Policies go by the names of the queues 
 have its environment in them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from ._documents import json_document
 from ._functions import allow
 
 NAMESPACE = "evalai"
+MODELS_NAMESPACE = "evalai-models"
+"""Of participants' containers and of what runs them."""
 OBJECT_ACTIONS = [
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -40,12 +42,17 @@ class Identity:
         service_accounts: Sequence[str],
         statements: Sequence[Any],
         opts: pulumi.ResourceOptions,
+        tags: Mapping[str, str] | None = None,
     ) -> aws.iam.Role:
-        """A role that only these service accounts in EvalAI's namespace can take."""
+        """A role that only these service accounts can take: those of EvalAI's namespace by their
+        name, others as `namespace:name`."""
         role = aws.iam.Role(
             name,
             description=f"Pods of {', '.join(service_accounts)} in {NAMESPACE}",
             assume_role_policy=self._trust(service_accounts),
+            # AWS Budgets may have attached one to it.
+            force_detach_policies=True,
+            tags=tags,
             opts=opts,
         )
         aws.iam.RolePolicy(
@@ -57,7 +64,10 @@ class Identity:
         return role
 
     def _trust(self, service_accounts: Sequence[str]) -> pulumi.Output[str]:
-        subjects = [f"system:serviceaccount:{NAMESPACE}:{account}" for account in service_accounts]
+        subjects = [
+            f"system:serviceaccount:{account if ':' in account else f'{NAMESPACE}:{account}'}"
+            for account in service_accounts
+        ]
 
         def document(known: Sequence[str]) -> dict[str, Any]:
             provider_arn, issuer = known

@@ -57,7 +57,7 @@ def _subnet_ranges(
     return pulumi.Output.from_input(subnet_ids).apply(look_up)
 
 
-def secret_store(name: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+def secret_store(name: str, namespace: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
     """Where the chart's ExternalSecrets look: Secrets Manager, as external-secrets' own role."""
     provider = {"aws": {"service": "SecretsManager", "region": aws.get_region_output().region}}
     return pulumi.CustomResource(
@@ -66,7 +66,7 @@ def secret_store(name: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
         {
             "apiVersion": "external-secrets.io/v1",
             "kind": "SecretStore",
-            "metadata": {"name": STORE, "namespace": NAMESPACE},
+            "metadata": {"name": STORE, "namespace": namespace},
             "spec": {"provider": provider},
         },
         opts,

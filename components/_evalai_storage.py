@@ -1,5 +1,6 @@
 """What EvalAI keeps beside its database: uploaded files, background tasks and its own secret."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -52,25 +53,37 @@ def media_bucket(
 
 def task_queue(name: str, *, key: aws.kms.Key, opts: pulumi.ResourceOptions) -> aws.sqs.Queue:
     """Celery's queue, and one for tasks that nobody could finish."""
-    failed = _queue(f"{name}-failed", key, FAILURE_RETENTION_SECONDS, None, opts)
-    redrive = json_document({"deadLetterTargetArn": failed.arn, "maxReceiveCount": TRIES})
-    return _queue(name, key, None, redrive, opts)
+    failed = message_queue(
+        f"{name}-failed", key=key, retention_seconds=FAILURE_RETENTION_SECONDS, opts=opts
+    )
+    return message_queue(name, key=key, failed=failed, opts=opts)
 
 
-def _queue(
+def message_queue(
     name: str,
+    *,
     key: aws.kms.Key,
-    retention_seconds: int | None,
-    redrive: pulumi.Input[str] | None,
     opts: pulumi.ResourceOptions,
+    physical_name: str | None = None,
+    retention_seconds: int | None = None,
+    visibility_seconds: int = TASK_SECONDS,
+    failed: aws.sqs.Queue | None = None,
+    tries: int = TRIES,
+    tags: Mapping[str, str] | None = None,
 ) -> aws.sqs.Queue:
+    """A queue, encrypted and by TLS only; `failed` gets what was taken `tries` times in vain."""
+    redrive = None
+    if failed is not None:
+        redrive = json_document({"deadLetterTargetArn": failed.arn, "maxReceiveCount": tries})
     queue = aws.sqs.Queue(
         name,
-        visibility_timeout_seconds=TASK_SECONDS,
+        name=physical_name,
+        visibility_timeout_seconds=visibility_seconds,
         message_retention_seconds=retention_seconds,
         redrive_policy=redrive,
         kms_master_key_id=key.arn,
         kms_data_key_reuse_period_seconds=QUEUE_KEY_REUSE_SECONDS,
+        tags=tags,
         opts=opts,
     )
     aws.sqs.QueuePolicy(

@@ -23,9 +23,10 @@ from ._cluster_operators import (
     load_balancer_controller,
     nvidia_device_plugin,
 )
-from ._cluster_pools import NodePool, evaluation_pool, gpu_pool, platform_pool
+from ._cluster_pools import GPU, NodePool, evaluation_pool, gpu_pool, platform_pool
 from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings, check_evalai
 from ._evalai_access import Identity
+from ._evalai_containers import container_pool
 from ._keys import encryption_key, log_statement
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -72,6 +73,8 @@ class EvalClusterArgs(TypedDict):
     """Bucket of the datasets that challenges read. Default: none."""
     dataset_key_arn: NotRequired[pulumi.Input[str]]
     """Key of that bucket. Default: none."""
+    alarm_topic_arn: NotRequired[pulumi.Input[str]]
+    """SNS topic that is told when submissions can't be handled. Default: no alarms."""
     log_retention_days: NotRequired[int]
     """How long logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
@@ -87,7 +90,8 @@ class EvalCluster(pulumi.ComponentResource):
     and `evaluation`, one with GPUs when asked for, and the load balancer controller. With `evalai`
     also its database, media bucket, task queue, secret, image repositories and build,
     external-secrets and KEDA, a namespace for restricted pods, roles per challenge, and, given the
-    tag of its images, the application.
+    tag of its images, the application; for challenges with containers queues, a runner, machines
+    of their own and a budget.
     """
 
     cluster_name: pulumi.Output[str]
@@ -168,8 +172,8 @@ class EvalCluster(pulumi.ComponentResource):
             depends_on=workloads,
             opts=self._child,
         )
-        if args.get("evaluation_gpu_limit", 0):
-            operators.install(nvidia_device_plugin())
+        if with_gpus := [pool.name for pool in on_demand_pools(args) if GPU in pool.limits]:
+            operators.install(nvidia_device_plugin(with_gpus))
         balancing = self._load_balancing(args, operators, cluster.cluster_security_group_id)
         evalai = self._evalai(args, cluster, operators, [balancing, *pools])
         self.evalai_url = pulumi.Output.from_input(evalai and evalai.url)
@@ -262,6 +266,7 @@ class EvalCluster(pulumi.ComponentResource):
             return None
         around = Surroundings(
             cluster_name=args["cluster_name"],
+            cluster=self.cluster_name,
             vpc_id=args["vpc_id"],
             subnet_ids=args["subnet_ids"],
             public_subnet_ids=args.get("public_subnet_ids", []),
@@ -272,6 +277,7 @@ class EvalCluster(pulumi.ComponentResource):
             depends_on=depends_on,
             dataset_bucket_arn=args.get("dataset_bucket_arn"),
             dataset_key_arn=args.get("dataset_key_arn"),
+            alarm_topic_arn=args.get("alarm_topic_arn"),
             log_retention_days=int(args.get("log_retention_days", 365)),
             protect=args.get("protect", True),
         )
@@ -295,6 +301,8 @@ def check_arguments(args: EvalClusterArgs) -> None:
         raise ValueError("public_access_cidrs: name at least one range; EKS takes none for all")
     largest = int(args.get("max_node_cpu", 16))
     for pool in on_demand_pools(args):
+        if pool.tags:
+            continue  # of a challenge, made to measure
         limit = pool.limits.get("cpu", largest)
         if not 2 <= largest <= limit:
             raise ValueError(
@@ -320,7 +328,7 @@ def check_arguments(args: EvalClusterArgs) -> None:
 
 
 def on_demand_pools(args: EvalClusterArgs) -> Sequence[NodePool]:
-    """The pools that the arguments ask for."""
+    """The pools that the arguments ask for; challenges with containers have one each."""
     largest, spot = int(args.get("max_node_cpu", 16)), args.get("evaluation_spot", False)
     pools = [
         platform_pool(cpu_limit=int(args.get("platform_cpu_limit", 32)), max_node_cpu=largest),
@@ -328,7 +336,10 @@ def on_demand_pools(args: EvalClusterArgs) -> Sequence[NodePool]:
             cpu_limit=int(args.get("evaluation_cpu_limit", 64)), max_node_cpu=largest, spot=spot
         ),
     ]
+    families = args.get("evaluation_gpu_families", ["g5", "g6"])
     if gpus := int(args.get("evaluation_gpu_limit", 0)):
-        families = args.get("evaluation_gpu_families", ["g5", "g6"])
         pools.append(gpu_pool(gpu_limit=gpus, families=families, max_node_cpu=largest, spot=spot))
+    for challenge in args["evalai"].get("challenges", []) if "evalai" in args else []:
+        if "container" in challenge:
+            pools.append(container_pool(challenge, args["cluster_name"], families))
     return pools

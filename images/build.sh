@@ -3,7 +3,7 @@
 #
 #   REGISTRY=<account>.dkr.ecr.<region>.amazonaws.com/ai4h-mvp TAG=<tag> images/build.sh
 #
-# Pushes $REGISTRY/evalai-web, -worker, -frontend and $REGISTRY/memcached, all as $TAG.
+# Pushes $REGISTRY/evalai-web, -worker, -frontend, -runner and $REGISTRY/memcached, all as $TAG.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${REGISTRY:?registry and prefix of the repositories}" "${TAG:?tag of the images}"
@@ -27,4 +27,5 @@ build() { # name, Dockerfile, further arguments
 build evalai-web images/evalai/Dockerfile --target web
 build evalai-worker images/evalai/Dockerfile --target worker
 build evalai-frontend images/frontend/Dockerfile
+build evalai-runner images/runner/Dockerfile
 there memcached || docker buildx imagetools create --tag "$REGISTRY/memcached:$TAG" "$MEMCACHED_IMAGE"

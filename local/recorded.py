@@ -25,6 +25,7 @@ REASONS = {
     "eks:": "no Kubernetes cluster",
     "kubernetes:": "no Kubernetes cluster",
     "aws:rds/": "no relational database service",
+    "aws:budgets/": "no billing",
     "aws:ecr/": "no image registry: nothing here would run an image",
     "aws:codebuild/": "no build service",
     "aws:guardduty/": "no threat detection service",

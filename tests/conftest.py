@@ -18,6 +18,8 @@ TOGETHER = (
     tuple(f"graph/test_{name}.py" for name in ("alarms", "bulk", "data_store", "evidence")),
     # The engine's local AWS, which takes a while to start.
     ("engine/test_changes.py", "engine/test_local.py", "engine/test_wheel.py"),
+    # The API server.
+    ("chart/test_api_server.py", "chart/test_submissions.py"),
     # The platform, and the cluster.
     ("e2e/",),
     ("autoscaling/",),

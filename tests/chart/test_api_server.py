@@ -1,56 +1,19 @@
 """What a real API server makes of the chart: nothing here is judged by our own rules."""
 
 import subprocess
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
 from components._evalai_chart import chart_version
-from local.processes import wait_until
-from tests.chart import api_server
 from tests.chart.api_server import ApiServer
 from tests.chart.program import graph, rendered
 from tests.chart.rendering import CHART, VALUE_SETS, Resource, named, pods, resources, value_file
-from tests.chart.schemas import custom_resource_definitions
 from tools.go_programs import program
 
 VERSIONS = sorted((Path(__file__).parent / "versions").glob("*.tgz"))
 """The chart as it was, with values of the time beside it."""
-NAMESPACE = {
-    "apiVersion": "v1",
-    "kind": "Namespace",
-    "metadata": {
-        "name": "evalai",
-        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """With the custom resources, and a namespace that takes only pods of the strictest standard."""
-    with api_server.running(tmp_path_factory.mktemp("api-server")) as server:
-        for resource in [NAMESPACE, *custom_resource_definitions()]:
-            answer = server.apply(resource)
-            assert answer.ok, answer.text
-        for definition in custom_resource_definitions():
-            _await_established(server, definition["metadata"]["name"])
-        yield server
-
-
-def _await_established(server: ApiServer, name: str) -> None:
-    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-
-    def established() -> bool:
-        # Null until the server has looked at it.
-        conditions = server.call("GET", path).json().get("status", {}).get("conditions") or []
-        return {"type": "Established", "status": "True"} in [
-            {key: condition[key] for key in ("type", "status")} for condition in conditions
-        ]
-
-    assert wait_until(established, 30), name
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)

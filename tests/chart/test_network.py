@@ -47,11 +47,11 @@ def policies_of(rendered: list[Resource]) -> list[Resource]:
 def test_default_is_deny_for_every_pod(name: str) -> None:
     rendered = resources(name)
     closed = [
-        policy
+        policy["metadata"]["namespace"]
         for policy in policies_of(rendered)
         if policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     ]
-    assert len(closed) == 1
+    assert closed == (["evalai", "evalai-models"] if name == "containers" else ["evalai"])
     for policy in policies_of(rendered):
         for rule in policy["spec"].get("egress", []) + policy["spec"].get("ingress", []):
             # An absent list of peers or ports would mean all of them.
@@ -65,7 +65,53 @@ def test_every_pod_is_let_do_its_work(name: str) -> None:
     for component, template in pods(rendered).items():
         labels = template["metadata"]["labels"]
         own = [p for p in policies_of(rendered) if p["spec"]["podSelector"] != {}]
-        assert sum(selects(p["spec"]["podSelector"], labels) for p in own) == 1, component
+        found = sum(selects(p["spec"]["podSelector"], labels) for p in own)
+        # What is labelled like a model is let do nothing.
+        assert found == (0 if component.startswith("isolation-") else 1), component
+
+
+def test_models_reach_nothing_and_their_helpers_what_they_need() -> None:
+    rendered = resources("containers")
+    near = [p for p in policies_of(rendered) if p["metadata"]["namespace"] == "evalai-models"]
+    reached: dict[str, set[tuple[str, int]]] = {}
+    for step in ("fetch", "model", "collect", "serve"):
+        reached[step] = {
+            (peer.get("ipBlock", {}).get("cidr") or _pods(peer), rule["ports"][0]["port"])
+            for policy in near
+            if selects(policy["spec"]["podSelector"], {"evalai/step": step})
+            for rule in policy["spec"].get("egress", [])
+            for peer in rule["to"]
+        }
+    names, web = ("kube-system/kube-dns", 53), ("evalai/web", 8000)
+    aws = {("10.0.0.0/16", 443), ("3.5.136.0/22", 443)}
+    public = {(f"10.0.{third}.0/20", 443) for third in (0, 16, 32)}
+    assert reached == {
+        "fetch": {names, *aws},
+        "model": set(),
+        "collect": {names, web},
+        "serve": {names, web, *aws, *public},
+    }
+    assert not any(policy["spec"].get("ingress") for policy in near)
+
+
+def _pods(peer: dict[str, Any]) -> str:
+    space = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    labels = peer["podSelector"]["matchLabels"]
+    return f"{space}/{labels.get('k8s-app') or labels['app.kubernetes.io/component']}"
+
+
+def test_web_takes_calls_from_beside_models_but_not_from_models() -> None:
+    (policy,) = (
+        p for p in policies_of(resources("containers")) if p["metadata"]["name"] == "evalai-web"
+    )
+    ((peer,),) = (
+        [peer for peer in rule["from"] if "namespaceSelector" in peer]
+        for rule in policy["spec"]["ingress"]
+    )
+    space = {"kubernetes.io/metadata.name": "evalai-models"}
+    assert peer["namespaceSelector"]["matchLabels"] == space
+    for step, is_taken in {"collect": True, "serve": True, "model": False, "fetch": False}.items():
+        assert selects(peer["podSelector"], {"evalai/step": step}) is is_taken
 
 
 def test_who_talks_to_whom() -> None:

@@ -44,7 +44,7 @@ def test_hardened(name: str) -> None:
 def test_placed(name: str) -> None:
     for component, template in pods(resources(name)).items():
         pool = template["spec"]["nodeSelector"]["karpenter.sh/nodepool"]
-        assert (pool == "platform") is not component.startswith("worker-"), component
+        assert (pool == "platform") is not component.startswith(("isolation-", "worker-"))
 
 
 @pytest.mark.parametrize("name", VALUE_SETS)

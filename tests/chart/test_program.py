@@ -1,10 +1,16 @@
 """What the program makes of the chart: values that it takes, pods that it places."""
 
+import json
+from dataclasses import fields
+
 import pytest
 
+from runner.settings import Settings
 from tests.chart.program import CHALLENGE, graph, release, rendered
-from tests.chart.rendering import CHART, ROOT, named, pods
+from tests.chart.rendering import CHART, ROOT, helm, named, parsed, pods
 from tests.graph.strict import ACCOUNT, REGION
+from tests.graph.test_containers import with_container
+from tests.graph.test_evalai import build
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -41,6 +47,27 @@ def test_secrets_come_from_the_programs_store() -> None:
     for name in ("evalai", "evalai-migrate"):
         spec = named(rendered("dev"), "ExternalSecret", name)["spec"]
         assert spec["secretStoreRef"] == {"kind": store["kind"], "name": store["metadata"]["name"]}
+
+
+def test_chart_takes_the_programs_values_for_containers() -> None:
+    made = build(with_container()).one("kubernetes:helm.sh/v3:Release", "evaluation-evalai")
+    done = helm(
+        *("template", "evalai", CHART, "--namespace", "evalai", "--values", "-"),
+        text=json.dumps(made.inputs["values"]),
+    )
+    assert done.returncode == 0, done.stderr
+    found = parsed(done.stdout)
+    config = named(found, "ConfigMap", "evalai-runner-kidney-ct")["data"]["settings.json"]
+    settings = json.loads(config)
+    assert settings.keys() == {field.name for field in fields(Settings)}
+    registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ai4h-mvp-k8s-dev"
+    assert settings["repositories"] == [f"{registry}/submissions/kidney-ct"]
+    assert settings["image"] == f"{registry}/evalai-runner:0f04039-1"
+    assert settings["datasets"] == [{"id": "d1", "manifest": "7c1d/1"}]
+    assert settings["failed_queue_arn"].startswith(f"arn:aws:sqs:{REGION}:{ACCOUNT}:")
+    assert {"evalai-runner-skin", "evalai-fetch-skin", "evalai-model"} <= {
+        r["metadata"]["name"] for r in found if r["kind"] == "ServiceAccount"
+    }
 
 
 def test_a_worker_is_scaled_by_its_challenges_queue() -> None:

@@ -27,6 +27,10 @@ WRONG = {
     "workers[0].queue=https://sqs/queue": "at '/workers/0/queue'",
     "workers[0].maxEvaluationSeconds=90000": "at '/workers/0/maxEvaluationSeconds'",
     "workers[0].roleArn=null": "at '/workers/0/roleArn': got null, want string",
+    "workers[0].container.queue=q": "at '/workers/0/container': missing properties",
+    "workers[0].container.image=x": "additional properties 'image' not allowed",
+    "containerDefaults.maxSeconds=5": "at '/containerDefaults/maxSeconds'",
+    "containers.namespace=Models": "at '/containers/namespace'",
     "workerScaling.cooldownSeconds=5": "at '/workerScaling/cooldownSeconds'",
 }
 

@@ -69,6 +69,9 @@ CALLS: dict[str, Mapping[str, Any]] = {
         "zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"],
         "groupNames": [f"{REGION}-zg-1"],
     },
+    "aws:eks/getCluster:getCluster": {
+        "endpoint": f"https://EXAMPLE.gr7.{REGION}.eks.amazonaws.com",
+    },
     "aws:kms/getPublicKey:getPublicKey": {"publicKeyPem": "-----BEGIN PUBLIC KEY-----"},
     "aws:ec2/getManagedPrefixList:getManagedPrefixList": {
         "name": f"com.amazonaws.{REGION}.s3",

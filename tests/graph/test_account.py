@@ -171,6 +171,16 @@ def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
         assert allowed(graph, "iam:AttachRolePolicy", arn, policy), policy
 
 
+def test_deployments_may_make_budgets(graph: Graph) -> None:
+    """No stack's file has any."""
+    assert allowed(graph, "budgets:ModifyBudget", "*")
+    stop = f"arn:aws:iam::{ACCOUNT}:policy/evaluation-evalai-kidney-ct-stop-0a1b2c3"
+    assert allowed(graph, "iam:CreatePolicy", stop)
+    role = f"arn:aws:iam::{ACCOUNT}:role/evaluation-evalai-kidney-ct-budget-0a1b2c3"
+    assert allowed(graph, "iam:PassRole", role, "budgets.amazonaws.com")
+    assert not allowed(graph, "iam:AttachRolePolicy", role, stop)
+
+
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
@@ -178,6 +188,7 @@ def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
         ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/admin"),
         ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/ci-deploy-dev-0a1b2c3"),
         ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/ci-preview-0a1b2c3"),
+        ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/admin"),
         ("iam:CreateOpenIDConnectProvider", f"arn:aws:iam::{ACCOUNT}:oidc-provider/example.org"),
         ("organizations:LeaveOrganization", "*"),
         ("cloudtrail:StopLogging", "*"),

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import pulumi
 import pytest
 
+from components._alarms import raise_alarms, submissions_alarm
 from components.data_store import DataStore
 from components.gateway import Gateway
 from components.upload_bucket import UploadBucket
@@ -43,6 +45,8 @@ def graph() -> Graph:
             "gateway",
             {"user_pool_arn": "arn:pool", "routes": {"ANY /": "arn:api"}, "alarm_topic_arn": TOPIC},
         )
+        # Of EvalCluster, whose graph tests/graph/test_containers.py has.
+        raise_alarms("evaluation", [submissions_alarm("failed")], TOPIC, pulumi.ResourceOptions())
 
     return evaluate(program)
 

@@ -34,9 +34,11 @@ EVALAI: dict[str, Any] = {
 }
 
 
-def build(evalai: dict[str, Any], *, preview: bool = False, protect: bool = True) -> Graph:
+def build(
+    evalai: dict[str, Any], *, preview: bool = False, protect: bool = True, **further: Any
+) -> Graph:
     datasets = {"dataset_bucket_arn": DATASETS, "dataset_key_arn": "arn:aws:kms:::key/datasets"}
-    args: Any = {**ARGS, **datasets, "protect": protect, "evalai": evalai}
+    args: Any = {**ARGS, **datasets, **further, "protect": protect, "evalai": evalai}
     return evaluate(lambda: EvalCluster("evaluation", args), preview=preview)
 
 
@@ -124,7 +126,9 @@ def test_tasks_that_nobody_finishes_are_set_aside(graph: Graph) -> None:
 def test_images_are_scanned_and_never_replaced(graph: Graph) -> None:
     repositories = graph.all("aws:ecr/repository:Repository")
     names = {repository.inputs["name"].rpartition("/")[2] for repository in repositories}
-    assert names == {"evalai-frontend", "evalai-web", "evalai-worker", "memcached"}
+    assert names == {
+        *("evalai-frontend", "evalai-runner", "evalai-web", "evalai-worker", "memcached"),
+    }
     for repository in repositories:
         assert repository.inputs["imageTagMutability"] == "IMMUTABLE"
         assert repository.inputs["imageScanningConfiguration"]["scanOnPush"]
@@ -135,7 +139,7 @@ def test_images_are_scanned_and_never_replaced(graph: Graph) -> None:
     registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{ARGS['cluster_name']}"
     assert variables == {"REGISTRY": registry, "TAG": image_tag()}
     assert project["source"]["buildspec"] in source_files()
-    assert {"images/build.sh", "images/evalai/Dockerfile"} < set(source_files())
+    assert {"images/build.sh", "images/evalai/Dockerfile", "runner/jobs.py"} < set(source_files())
     pushed = granted(policy(graph, "evalai-images"))
     assert not {action for action in pushed if fnmatchcase(action, "*:Delete*")}
 

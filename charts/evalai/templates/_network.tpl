@@ -42,3 +42,14 @@
 {{ include "evalai.egressPods" (list . "memcached" 11211) }}
 {{ include "evalai.egressCidrs" (list 443 .Values.networkPolicy.awsCidrs) }}
 {{- end }}
+
+{{/* From beside the models to web. */}}
+{{- define "evalai.egressWeb" -}}
+- to:
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+      podSelector:
+        matchLabels: {{- include "evalai.selector" (list . "web") | nindent 10 }}
+  ports:
+    - {protocol: TCP, port: 8000}
+{{- end }}
