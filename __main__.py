@@ -228,6 +228,7 @@ uploads_args: UploadBucketArgs = {
     "max_object_bytes": config.require_int("maxObjectBytes"),
     "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
     "malware_scan": config.require_bool("malwareScan"),
+    "read_trail": config.require_bool("readTrail"),
     "function_platform": platform,
     "log_retention_days": retention_days,
     "protect": protect,

@@ -71,6 +71,22 @@ CLUSTER_PROVIDER_ACTIONS = (
     "iam:UntagOpenIDConnectProvider",
     "iam:UpdateOpenIDConnectProviderThumbprint",
 )
+# Of CloudTrail only the trail of reads of datasets: what else is recorded isn't the platform's.
+TRAIL_ACTIONS = (
+    "cloudtrail:AddTags",
+    "cloudtrail:CreateTrail",
+    "cloudtrail:DeleteTrail",
+    "cloudtrail:GetEventSelectors",
+    "cloudtrail:GetInsightSelectors",
+    "cloudtrail:GetTrail",
+    "cloudtrail:GetTrailStatus",
+    "cloudtrail:ListTags",
+    "cloudtrail:PutEventSelectors",
+    "cloudtrail:RemoveTags",
+    "cloudtrail:StartLogging",
+    "cloudtrail:StopLogging",
+    "cloudtrail:UpdateTrail",
+)
 RECORD_ACTIONS = (
     "dynamodb:BatchGetItem",
     "dynamodb:ExportTableToPointInTime",
@@ -151,6 +167,10 @@ def deploy_policy(
         pulumi.Output.concat(backend.bucket_arn, "/.pulumi/stacks/*/", stack, ".json*")
         for stack in other_stacks
     ]
+    trail = pulumi.Output.concat(
+        *("arn:", partition, ":cloudtrail:", region, ":", account_id),
+        ":trail/uploads-reads-trail-*",
+    )
     portal_objects = pulumi.Output.concat("arn:", partition, ":s3:::edge-portal-*/*")
     return _document(
         {
@@ -173,6 +193,8 @@ def deploy_policy(
             "Condition": {"StringEquals": {"iam:AWSServiceName": SELF_MADE_ROLES}},
         },
         allow(CLUSTER_PROVIDER_ACTIONS, pulumi.Output.concat(iam, ":oidc-provider/oidc.eks.*")),
+        allow(TRAIL_ACTIONS, trail),
+        allow(["cloudtrail:DescribeTrails"], "*"),  # it knows no resource
         _deny(RECORD_ACTIONS, "*"),
         {
             "Effect": "Deny",

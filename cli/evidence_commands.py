@@ -84,6 +84,11 @@ def _read(key: Path) -> str:
         raise CommandError(f"{key} can't be read: {error}") from None
 
 
+def _what(record: dict[str, Any]) -> str:
+    source = record.get("imported")
+    return f"{record['event']} ({source})" if source else record["event"]
+
+
 def _resources(record: dict[str, Any]) -> str:
     named = record.get("resources") or [record.get("resource", "")]
     return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
@@ -97,7 +102,7 @@ def _print(found: Evidence, as_json: bool) -> None:
     table = Table("number", "time", "what", "who", "whom", "for", "reason", "resource")
     for each in found.records:
         row = (
-            *(str(each["number"]), each["time"], each["event"], each["user"]),
+            *(str(each["number"]), each["time"], _what(each), each["user"]),
             *(", ".join(each.get("grantees", ())), ", ".join(each.get("purposes", ()))),
             *(each.get("reason", ""), _resources(each)),
         )

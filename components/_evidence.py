@@ -78,7 +78,10 @@ class Evidence:
             },
             statements=[
                 partitions(
-                    ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+                    [
+                        *("dynamodb:BatchGetItem", "dynamodb:GetItem"),
+                        *("dynamodb:PutItem", "dynamodb:Query"),
+                    ],
                     control.arn,
                     PARTITIONS,
                 ),

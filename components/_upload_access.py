@@ -14,6 +14,39 @@ SIGNATURE_MILLISECONDS = 300_000
 PREFIXES = ("datasets", "unassigned")
 """First part of every key: files of a dataset, and those that belong to none (yet)."""
 
+# What a page must send with a presigned PUT, and what it may see of the answer.
+CORS_REQUEST_HEADERS = ["content-type", "if-none-match", "range", "x-amz-checksum-sha256"]
+CORS_ANSWER_HEADERS = [
+    *("Accept-Ranges", "Content-Length", "Content-Range", "ETag"),
+    *("x-amz-checksum-sha256", "x-amz-checksum-type", "x-amz-request-id", "x-amz-version-id"),
+]
+CORS_SECONDS = 3000
+
+
+def allow_pages(
+    name: str,
+    bucket: aws.s3.Bucket,
+    origins: Sequence[pulumi.Input[str]],
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Lets pages of these origins send and fetch bytes; without origins, nothing."""
+    if not origins:
+        return
+    aws.s3.BucketCorsConfiguration(
+        name,
+        bucket=bucket.id,
+        cors_rules=[
+            {
+                "allowed_origins": origins,
+                "allowed_methods": ["GET", "HEAD", "PUT"],
+                "allowed_headers": CORS_REQUEST_HEADERS,
+                "expose_headers": CORS_ANSWER_HEADERS,
+                "max_age_seconds": CORS_SECONDS,
+            }
+        ],
+        opts=opts,
+    )
+
 
 def object_denials(
     bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]

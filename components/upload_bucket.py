@@ -15,8 +15,10 @@ from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
 from ._malware_scan import MalwareScan
+from ._read_trail import ReadTrail
 from ._tables import Tables, control_table, versions_table
 from ._upload_access import (
+    allow_pages,
     object_denials,
     objects,
     queue_key,
@@ -32,14 +34,6 @@ LARGEST_OBJECT_BYTES = 5 * 1024**4
 PARTS_DAYS = 8
 """How long the parts of an unfinished upload stay: a day longer than they are awaited."""
 DEFAULT_QUOTA_BYTES = 1024**4
-
-# What a page must send with a presigned PUT, and what it may see of the answer.
-CORS_REQUEST_HEADERS = ["content-type", "if-none-match", "range", "x-amz-checksum-sha256"]
-CORS_ANSWER_HEADERS = [
-    *("Accept-Ranges", "Content-Length", "Content-Range", "ETag"),
-    *("x-amz-checksum-sha256", "x-amz-checksum-type", "x-amz-request-id", "x-amz-version-id"),
-]
-CORS_SECONDS = 3000
 
 EGRESS_GIB = 50
 
@@ -80,6 +74,8 @@ class UploadBucketArgs(TypedDict):
     """Largest upload, in bytes. Default: 5 TiB; what isn't sent in parts ends at 5 GiB."""
     quota_bytes_per_user: NotRequired[int]
     """What one user may store, in bytes, all versions together. Default: 1 TiB."""
+    read_trail: NotRequired[bool]
+    """Reads by others than its functions become evidence, by CloudTrail. Default: false."""
     malware_scan: NotRequired[bool]
     """Bytes are available only after GuardDuty has scanned them. AWS only. Default: false."""
     function_platform: NotRequired[FunctionPlatform]
@@ -121,10 +117,12 @@ class UploadBucket(pulumi.ComponentResource):
         protect = args.get("protect", True)
         kept = pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect)
 
+        importers = [args["import_role_name"]] if "import_role_name" in args else []
+        trail = ReadTrail(name, kept=args.get("read_trail", False), opts=self._child)
         key = encryption_key(
             f"{name}-key",
             f"Datasets of {name}",
-            statements=[log_statement(aws.get_region_output().region)],
+            statements=[log_statement(aws.get_region_output().region), *trail.key_statements],
             opts=kept,
         )
         self._bucket = self._datasets(key, retention, kept)
@@ -143,10 +141,20 @@ class UploadBucket(pulumi.ComponentResource):
         completion = self._completion(functions)
         self._verify_arrivals(completion)
         self._scan.start(key.arn, completion)
-        if "import_role_name" in args:
+        trail.start(
+            self._bucket,
+            key=key,
+            functions=functions,
+            queue_arn=args.get("evidence_queue_arn", ""),
+            queue_url=args.get("evidence_queue_url", ""),
+            queue_key_arn=self._tables.table_key_arn,
+            own_roles=[upload.role.name, completion.role.name, *self._scan.roles, *importers],
+            days=retention,
+        )
+        for importer in importers:
             aws.iam.RolePolicy(
                 f"{name}-import",
-                role=args["import_role_name"],
+                role=importer,
                 policy=json_document(reading_policy(self._bucket.arn, key.arn)),
                 opts=self._child,
             )
@@ -188,6 +196,8 @@ class UploadBucket(pulumi.ComponentResource):
                 "evidence_queue_arn, evidence_queue_url: needed with the tables of a DataStore, so"
                 " that nobody reads its datasets unrecorded"
             )
+        if self._args.get("read_trail") and not given:
+            raise ValueError("read_trail: evidence is a DataStore's, so it needs its tables")
         return Tables(**given) if given else None
 
     def _own_tables(self, key: aws.kms.Key, protect: bool, kept: pulumi.ResourceOptions) -> Tables:
@@ -208,22 +218,7 @@ class UploadBucket(pulumi.ComponentResource):
         )
         bucket_policy(name, bucket, object_denials(bucket.arn, key.arn))
         log_access(f"{name}-logs", bucket, days=retention, opts=self._child)
-        origins = self._args.get("allowed_origins", [])
-        if origins:
-            aws.s3.BucketCorsConfiguration(
-                name,
-                bucket=bucket.id,
-                cors_rules=[
-                    {
-                        "allowed_origins": origins,
-                        "allowed_methods": ["GET", "HEAD", "PUT"],
-                        "allowed_headers": CORS_REQUEST_HEADERS,
-                        "expose_headers": CORS_ANSWER_HEADERS,
-                        "max_age_seconds": CORS_SECONDS,
-                    }
-                ],
-                opts=self._child,
-            )
+        allow_pages(name, bucket, self._args.get("allowed_origins", []), self._child)
         return bucket
 
     def _upload(self, functions: Functions) -> Function:

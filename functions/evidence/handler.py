@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from functions.evidence import seals
+from functions.evidence import imported, seals
 from functions.evidence.seals import BrokenError
 from functions.shared import evidence, store
 from functions.shared.clients import dynamodb, s3
@@ -40,7 +40,11 @@ def _append(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for dataset, own in by_dataset.items():
         try:
             reads = [Event(kind="read", **json.loads(message["body"])) for message in own]
-            evidence.recorded(reads, partial(store.write_all, []))
+            allowed = [read for read in reads if "imported" not in read.details]
+            evidence.recorded(allowed, partial(store.write_all, []))
+            for read in reads:
+                if "imported" in read.details:
+                    imported.append(read)
         except Exception as error:
             failed += own
             fields = {"dataset": dataset, **fault(type(error), error.__traceback__)}

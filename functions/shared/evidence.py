@@ -5,6 +5,7 @@ Items of the control table; a record is never changed, the head only by what app
     evidence#{dataset}   0000000001   line: the record
     evidence#{dataset}   head         count: of records; hash: SHA-256 of the last record's line;
                                       recent: ids of the last reads, which the queue may bring again
+    evidence#{dataset}   read#{id}    a read from CloudTrail that was appended: functions/evidence
     unsealed             {dataset}    count: when something was appended that nobody signed yet
 
 A line is the record as JSON in its canonical form (RFC 8785: members in order, no blanks, UTF-8).
@@ -71,7 +72,8 @@ class Event:
     time: str
     details: Mapping[str, Any] = field(default_factory=dict)
     """`resource` (a version; `resources` of a read), and what is known of: consents, grantees,
-    start, end, purposes, reason."""
+    start, end, purposes, reason. Of a read that our functions didn't allow: `imported` from where,
+    `events` there, `until` when."""
     id: str = ""
     """Of a read: the queue may bring it twice."""
 
@@ -255,9 +257,9 @@ def note_reads(
     ]
     if len(messages) > 1:
         with ThreadPoolExecutor(min(_PARALLEL, len(messages))) as pool:
-            list(pool.map(_send, messages))
+            list(pool.map(send, messages))
     elif messages:
-        _send(messages[0])
+        send(messages[0])
 
 
 def _parts(resources: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -273,7 +275,8 @@ def dataset_of(version: Version) -> str:
     return resource_id if kind == "DocumentReference" else version.dataset
 
 
-def _send(message: Mapping[str, Any]) -> None:
+def send(message: Mapping[str, Any]) -> None:
+    """Sends a read to the queue: an Event's members but its kind. 503 when it can't be sent."""
     try:
         sqs().send_message(
             QueueUrl=os.environ["EVIDENCE_QUEUE_URL"],

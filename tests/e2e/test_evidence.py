@@ -14,6 +14,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from cli.evidence import Tampered, verify
+from tests.cloudtrail import log_file, place, read, role
 from tests.e2e.aws import aws
 from tests.e2e.conftest import ROOT
 from tests.functions.api.test_grants import DATASET, consent
@@ -101,6 +102,33 @@ def test_the_owner_exports_who_asked_was_granted_and_read(
         answer = client(group).get(f"/DocumentReference/{dataset}/$evidence")
         assert answer.status_code == 403
     assert events(lines_of(client("admin"), dataset)) == done
+
+
+def test_reads_by_workers_come_from_cloudtrail(
+    client: Callable[[str], Any], stack: dict[str, Any], eventually: Callable[..., None]
+) -> None:
+    """This machine has no CloudTrail: its file is put where CloudTrail would put it."""
+    owner, s3 = client("data-owner"), aws(stack, "s3")
+    made = post(owner, DATASET)["id"]
+    buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    [trail] = [name for name in buckets if name.startswith("uploads-reads-trail")]
+    roles = [role["RoleName"] for role in aws(stack, "iam").list_roles()["Roles"]]
+    [signer] = [name for name in roles if name.startswith("uploads-api-role")]
+    datasets, key = stack["outputs"]["bucket_name"], f"datasets/{made}/b/1"
+    worker = read(datasets, key, role("evaluation-evalai-worker-lungs-1a2b3c4"))
+    presigned = read(datasets, key, role(signer))
+    for events in ([presigned, worker], [worker]):  # it delivers at least once
+        s3.put_object(Bucket=trail, Key=place(), Body=log_file(events))
+    eventually(lambda: len(lines_of(owner, made)) == 3)
+    later = read(datasets, key, role("evaluation-evalai-worker-lungs-1a2b3c4"))
+    s3.put_object(Bucket=trail, Key=place(), Body=log_file([worker, later]))
+    eventually(lambda: len(lines_of(owner, made)) > 3)
+
+    found = verify(lines_of(owner, made), stack["outputs"]["evidence_public_key"], made)
+
+    assert [(r["imported"], r["events"], r["resources"]) for r in found.records[1:]] == [
+        ("CloudTrail", [event["eventID"]], ["Binary/b/_history/1"]) for event in (worker, later)
+    ]
 
 
 def test_decisions_at_the_same_time_are_all_in_the_log(

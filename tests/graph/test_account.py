@@ -157,7 +157,10 @@ def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
     for resource in platform:
         package, module, _kind = resource.type.split(":")
         module = module.split("/")[0]
-        if package == "aws" and module != "iam":
+        if module == "cloudtrail":
+            arn = f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/{resource.name}-0a1b2c3"
+            assert allowed(graph, "cloudtrail:CreateTrail", arn)
+        elif package == "aws" and module != "iam":
             assert allowed(graph, f"{PREFIXES.get(module, module)}:Create", "*"), resource.type
     for role in platform.all(ROLE):
         arn = f"arn:aws:iam::{ACCOUNT}:role/{role.name}-0a1b2c3"
@@ -191,7 +194,7 @@ def test_deployments_may_make_budgets(graph: Graph) -> None:
         ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/admin"),
         ("iam:CreateOpenIDConnectProvider", f"arn:aws:iam::{ACCOUNT}:oidc-provider/example.org"),
         ("organizations:LeaveOrganization", "*"),
-        ("cloudtrail:StopLogging", "*"),
+        ("cloudtrail:StopLogging", f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/account"),
     ],
 )
 def test_deployments_may_not_touch_the_rest(graph: Graph, action: str, resource: str) -> None:
