@@ -85,9 +85,10 @@ def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
                 ),
                 _allow(
                     "ReadProfiles",
-                    ["iam:GetInstanceProfile", "iam:ListInstanceProfiles"],
+                    ["iam:GetInstanceProfile"],
                     arn("iam", "instance-profile/*"),
                 ),
+                _allow("FindProfiles", ["iam:ListInstanceProfiles"], "*"),
                 {
                     **_allow("GiveNodesTheirRole", ["iam:PassRole"], scope.node_role_arn),
                     "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},

@@ -36,7 +36,7 @@ def erase_by_markers(
         description="Removes the older versions of erased resources",
         environment={"TABLE_NAME": versions.name, "OVERFLOW_BUCKET": overflow.bucket},
         statements=[
-            follow_stream(versions.arn),
+            *follow_stream(versions.arn),
             allow(["dynamodb:DeleteItem", "dynamodb:Query"], versions.arn),
             allow(["s3:ListBucketVersions"], overflow.arn),
             allow(

@@ -69,7 +69,7 @@ class Indexing:
                 "SEARCH_ENDPOINT": self._domain.url,
             },
             statements=[
-                follow_stream(self._versions.arn),
+                *follow_stream(self._versions.arn),
                 {
                     **allow(["dynamodb:PutItem"], control.arn),
                     "Condition": {

@@ -143,7 +143,6 @@ def log_statement(region: pulumi.Input[str]) -> Mapping[str, Any]:
         "Principal": {"Service": pulumi.Output.concat("logs.", region, ".amazonaws.com")},
         "Action": [
             "kms:Decrypt",
-            "kms:DescribeKey",
             "kms:Encrypt",
             "kms:GenerateDataKey",
             "kms:GenerateDataKeyWithoutPlaintext",

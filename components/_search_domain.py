@@ -182,7 +182,7 @@ def log_policy(group_arns: Sequence[pulumi.Input[str]]) -> Mapping[str, Any]:
     write = {
         "Effect": "Allow",
         "Principal": {"Service": "es.amazonaws.com"},
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents", "logs:PutLogEventsBatch"],
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
         "Resource": [pulumi.Output.concat(arn, ":*") for arn in group_arns],
         "Condition": {"StringEquals": {"aws:SourceAccount": account}},
     }

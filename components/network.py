@@ -300,12 +300,13 @@ def flow_log_policy(group_arn: pulumi.Input[str]) -> pulumi.Output[str]:
                     "Effect": "Allow",
                     "Action": [
                         "logs:CreateLogStream",
-                        "logs:DescribeLogGroups",
                         "logs:DescribeLogStreams",
                         "logs:PutLogEvents",
                     ],
                     "Resource": [group_arn, pulumi.Output.concat(group_arn, ":*")],
-                }
+                },
+                # It asks for all groups, and finds its own among them.
+                {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
             ],
         }
     )

@@ -16,6 +16,8 @@ UNSCOPED = re.compile(
             r"pricing:GetProducts",
             r"ses:GetSendQuota",
             r"sqs:ListQueues",
+            r"dynamodb:ListStreams",
+            r"iam:ListInstanceProfiles",
             # Lambda asks for these on all, and X-Ray has no resources.
             r"ec2:(Assign|Unassign)PrivateIpAddresses",
             r"ec2:(Create|Delete)NetworkInterface",

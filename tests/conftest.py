@@ -13,7 +13,7 @@ TESTS = Path(__file__).parent
 TIERS = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("_")}
 TOGETHER = (
     # Whole stacks, whose graphs are evaluated once per process.
-    ("graph/test_account.py", "graph/test_policies.py", "graph/test_program.py"),
+    tuple(f"graph/test_{n}.py" for n in ("account", "policies", "policy_documents", "program")),
     # Data stores, the same.
     tuple(f"graph/test_{name}.py" for name in ("alarms", "bulk", "data_store", "evidence")),
     # The engine's local AWS, which takes a while to start.

@@ -271,8 +271,9 @@ def test_ids_may_be_the_clients_by_configuration(graph: Graph, small: Graph) -> 
 
 
 def test_the_indexer_reads_the_stream_and_fills_the_index(graph: Graph) -> None:
-    stream = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+    stream = ("DescribeStream", "GetRecords", "GetShardIterator")
     assert granted(graph, "data-indexer-policy", "dynamodb", "s3", "es") == {
+        ("dynamodb:ListStreams", "*"),
         *((f"dynamodb:{action}", "data-versions/arn/stream/*") for action in stream),
         ("dynamodb:PutItem", "data-control/arn"),
         ("s3:GetObject", "data-overflow/arn/*"),
