@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from components import (
     AccessRule,
     AuthPool,
+    Dashboard,
     DataStore,
     DataStoreArgs,
     Edge,
@@ -312,6 +313,10 @@ pulumi.export("api_keys", gateway.api_keys)
 pulumi.export("api_key_secret_arns", gateway.api_key_secret_arns)
 pulumi.export("usage_plan_id", gateway.usage_plan_id)
 
+# From top to bottom as a request goes.
+parts: list[pulumi.Input[str]] = [
+    *(edge.dashboard, auth.dashboard, gateway.dashboard, data.dashboard, uploads.dashboard),
+]
 if with_cluster:
     from components import EvalCluster, EvalClusterArgs  # the cluster's SDKs are large
 
@@ -349,9 +354,11 @@ if with_cluster:
         if email_sender := config.require("evalaiEmailSender"):
             cluster_args["evalai"]["email_sender"] = email_sender
     cluster = EvalCluster("evaluation", cluster_args)
+    parts.append(cluster.dashboard)
     pulumi.export("cluster_name", cluster.cluster_name)
     pulumi.export("kubeconfig_command", cluster.kubeconfig_command)
     pulumi.export("oidc_provider_arn", cluster.oidc_provider_arn)
     if with_evalai:
         pulumi.export("evalai_url", cluster.evalai_url)
         pulumi.export("evalai_image_project", cluster.evalai_image_project)
+pulumi.export("dashboard_name", Dashboard("overview", {"parts": parts}).name)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._evalai import EvalClusterChallengeArgs, EvalClusterEvalAiArgs
     from ._layer import FunctionPlatform
     from .auth_pool import AuthPool, AuthPoolArgs, Mfa
+    from .dashboard import Dashboard, DashboardArgs
     from .data_store import DataStore, DataStoreArgs, DataStoreSearchArgs
     from .edge import Edge, EdgeArgs, EdgeDomainArgs, PriceClass
     from .eval_cluster import EvalCluster, EvalClusterArgs
@@ -30,6 +31,8 @@ __all__ = [
     "AccessRule",
     "AuthPool",
     "AuthPoolArgs",
+    "Dashboard",
+    "DashboardArgs",
     "DataStore",
     "DataStoreArgs",
     "DataStoreSearchArgs",
@@ -64,6 +67,7 @@ _MODULES = {
     "_evalai": ("EvalClusterChallengeArgs", "EvalClusterEvalAiArgs"),
     "_layer": ("FunctionPlatform",),
     "auth_pool": ("AuthPool", "AuthPoolArgs", "Mfa"),
+    "dashboard": ("Dashboard", "DashboardArgs"),
     "data_store": ("DataStore", "DataStoreArgs", "DataStoreSearchArgs"),
     "edge": ("Edge", "EdgeArgs", "EdgeDomainArgs", "PriceClass"),
     "eval_cluster": ("EvalCluster", "EvalClusterArgs"),

@@ -7,10 +7,13 @@ import pulumi
 import pulumi_aws as aws
 
 PERIOD_SECONDS = 300
+OWN = "AI4H"
+"""Namespace of the metrics that our functions and log filters make."""
 SERVER_ERROR_SHARE = 0.01
 SLOW_MILLISECONDS = 3000
 INDEX_LAG_MILLISECONDS = 5 * 60_000
 FREE_STORAGE_SHARE = 0.2
+DENIED_REQUESTS = 200
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,42 @@ def raise_alarms(
         )
 
 
-def api_alarms(api_name: pulumi.Input[str], stage: pulumi.Input[str]) -> list[Alarm]:
+@dataclass(frozen=True)
+class DataNames:
+    """How metrics call the parts of a DataStore."""
+
+    api: pulumi.Input[str]
+    indexer: pulumi.Input[str]
+    evidence: pulumi.Input[str]
+    """These three are functions, the next three queues."""
+    failures: pulumi.Input[str]
+    evidence_reads: pulumi.Input[str]
+    evidence_failures: pulumi.Input[str]
+    versions_table: pulumi.Input[str]
+    control_table: pulumi.Input[str]
+    export_machine_arn: pulumi.Input[str]
+    import_machine_arn: pulumi.Input[str]
+    search_domain: pulumi.Input[str]
+    search_volume_gib: int
+    account_id: pulumi.Input[str]
+
+
+def data_alarms(names: DataNames) -> list[Alarm]:
+    """Of a DataStore."""
+    return [
+        index_lag_alarm(names.indexer),
+        failures_alarm(names.failures),
+        throttled_alarm(names.versions_table),
+        failed_jobs_alarm("exports", names.export_machine_arn),
+        failed_jobs_alarm("imports", names.import_machine_arn),
+        *evidence_alarms(names.evidence, names.evidence_failures),
+        *search_alarms(names.search_domain, names.account_id, volume_gib=names.search_volume_gib),
+    ]
+
+
+def api_alarms(
+    api_name: pulumi.Input[str], api_id: pulumi.Input[str], stage: pulumi.Input[str]
+) -> list[Alarm]:
     """Of a REST API's stage.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
@@ -87,6 +125,16 @@ def api_alarms(api_name: pulumi.Input[str], stage: pulumi.Input[str]) -> list[Al
             "p99",
             SLOW_MILLISECONDS,
             periods=3,
+        ),
+        Alarm(
+            "denied-requests",
+            f"More than {DENIED_REQUESTS} requests were denied within five minutes, repeatedly.",
+            OWN,
+            "DeniedRequests",
+            {"ApiId": api_id},
+            "Sum",
+            DENIED_REQUESTS,
+            periods=2,
         ),
     ]
 

@@ -1,73 +1,99 @@
-"""A dashboard for one stage of a REST API."""
+"""What a dashboard shows of each component: charts of metrics, below a heading that explains them.
 
-import json
+A component gives its part as JSON, so that a program, also one in another language, can hand the
+parts of several to `Dashboard`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-NAMESPACE = "AWS/ApiGateway"
+from ._documents import json_document
+
 PERIOD_SECONDS = 300
+GLOBAL_REGION = "us-east-1"
+"""Where CloudFront and billing keep their metrics."""
 
 
-def dashboard(
-    name: str,
-    api_name: pulumi.Input[str],
-    stage: pulumi.Input[str],
-    region: pulumi.Input[str],
-    opts: pulumi.ResourceOptions,
-) -> None:
-    """Requests, errors and latency of the stage on one page."""
-    aws.cloudwatch.Dashboard(
-        f"{name}-dashboard",
-        dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}",
-        dashboard_body=pulumi.Output.all(api_name, stage, region).apply(
-            lambda values: dashboard_body(*values)
-        ),
-        opts=opts,
+@dataclass(frozen=True)
+class Line:
+    """A metric in a chart."""
+
+    label: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str = "Sum"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Metrics of one unit over time."""
+
+    title: str
+    lines: Sequence[Line]
+    limit: tuple[float, str] | None = None
+    """From where on somebody should look, and why."""
+    stacked: bool = False
+    region: str | None = None
+    """Where the metrics are. Default: the stack's region."""
+    period: int = PERIOD_SECONDS
+
+
+def part(heading: str, text: str, charts: Sequence[Chart]) -> pulumi.Output[str]:
+    """Widgets as JSON, without places: https://docs.aws.amazon.com/AmazonCloudWatch/latest/
+    APIReference/CloudWatch-Dashboard-Body-Structure.html"""
+    region = aws.get_region_output().region
+    explained = {"type": "text", "properties": {"markdown": f"## {heading}\n{text}"}}
+    return json_document([explained, *(_widget(chart, region) for chart in charts)])
+
+
+def _widget(chart: Chart, region: pulumi.Input[str]) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "title": chart.title,
+        "region": chart.region or region,
+        "period": chart.period,
+        "view": "timeSeries",
+        "stacked": chart.stacked,
+        "yAxis": {"left": {"min": 0}},
+        "metrics": [_metric(line) for line in chart.lines],
+    }
+    if chart.limit:
+        value, label = chart.limit
+        properties["annotations"] = {"horizontal": [{"value": value, "label": label}]}
+    return {"type": "metric", "properties": properties}
+
+
+def _metric(line: Line) -> list[Any]:
+    dimensions = [word for pair in line.dimensions.items() for word in pair]
+    shown = {"stat": line.statistic, "label": line.label}
+    return [line.namespace, line.metric, *dimensions, shown]
+
+
+def blocked(label: str, acl: aws.wafv2.WebAcl, *, regional: bool) -> Line:
+    """Requests that a firewall blocked.
+
+    https://docs.aws.amazon.com/waf/latest/developerguide/waf-metrics.html
+    """
+    place = {"Region": aws.get_region_output().region} if regional else {}
+    dimensions = {"WebACL": acl.visibility_config.metric_name, "Rule": "ALL", **place}
+    return Line(label, "AWS/WAFV2", "BlockedRequests", dimensions)
+
+
+def waiting(label: str, queue_name: pulumi.Input[str]) -> Line:
+    """Messages in a queue."""
+    return Line(
+        label,
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        {"QueueName": queue_name},
+        "Maximum",
     )
 
 
-def dashboard_body(api_name: str, stage: str, region: str) -> str:
-    """The dashboard's definition."""
-    dimensions = ["ApiName", api_name, "Stage", stage]
-
-    def widget(title: str, column: int, metrics: list[list[Any]]) -> dict[str, Any]:
-        return {
-            "type": "metric",
-            "x": column * 8,
-            "y": 0,
-            "width": 8,
-            "height": 6,
-            "properties": {
-                "title": title,
-                "region": region,
-                "period": PERIOD_SECONDS,
-                "view": "timeSeries",
-                "metrics": metrics,
-            },
-        }
-
-    def metric(metric_name: str, statistic: str, label: str) -> list[Any]:
-        return [NAMESPACE, metric_name, *dimensions, {"stat": statistic, "label": label}]
-
-    return json.dumps(
-        {
-            "widgets": [
-                widget("Requests", 0, [metric("Count", "Sum", "requests")]),
-                widget(
-                    "Errors",
-                    1,
-                    [
-                        metric("4XXError", "Sum", "refused (4xx)"),
-                        metric("5XXError", "Sum", "failed (5xx)"),
-                    ],
-                ),
-                widget(
-                    "Latency (ms)",
-                    2,
-                    [metric("Latency", "p50", "median"), metric("Latency", "p99", "p99")],
-                ),
-            ]
-        }
-    )
+def failures(label: str, function_name: pulumi.Input[str]) -> Line:
+    """Calls of a function that ended with an error."""
+    return Line(label, "AWS/Lambda", "Errors", {"FunctionName": function_name})

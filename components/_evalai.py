@@ -162,6 +162,7 @@ class EvalAi:
         )
         self.url = pulumi.Output.from_input(f"https://{args['host']}")
         self.image_project = self._images.project.name
+        self.task_queue_name = self._tasks.name
         self._resources = EvalAiResources(
             args["environment"], self._bucket.arn, self._tasks.arn, key.arn
         )

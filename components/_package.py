@@ -9,6 +9,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 from . import __version__
 from .auth_pool import AuthPool
+from .dashboard import Dashboard
 from .data_store import DataStore
 from .edge import Edge
 from .eval_cluster import EvalCluster
@@ -21,6 +22,7 @@ NAME = "ai4h"
 
 COMPONENTS: list[type[pulumi.ComponentResource]] = [
     AuthPool,
+    Dashboard,
     DataStore,
     Edge,
     EvalCluster,

@@ -46,6 +46,11 @@ class SecondFactor:
         )
 
     @property
+    def function_name(self) -> pulumi.Output[str]:
+        """Of the function."""
+        return self._function.resource.name
+
+    @property
     def trigger(self) -> aws.cognito.UserPoolLambdaConfigArgsDict:
         """The pool's setting. The second version speaks of both tokens."""
         arn = self._function.resource.arn

@@ -92,7 +92,8 @@ def web_acl(
         scope=scope.value,
         default_action={"allow": {}},
         rules=rules,  # type: ignore[arg-type]
-        visibility_config=_visibility(name),
+        # Metrics know the firewall by this alone, in an account with several stacks as well.
+        visibility_config=_visibility(f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"),
         region=region,
         opts=opts,
     )

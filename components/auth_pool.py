@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from ._dashboard_parts import sign_in_part
 from ._endpoints import url
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
@@ -92,6 +93,8 @@ class AuthPool(pulumi.ComponentResource):
     """Client of command-line tools: SRP, no secret."""
     hosted_ui_url: pulumi.Output[str]
     """Base address of the sign-in pages."""
+    dashboard: pulumi.Output[str]
+    """Its part of a `Dashboard`."""
 
     def __init__(
         self, name: str, args: AuthPoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -127,7 +130,7 @@ class AuthPool(pulumi.ComponentResource):
             threat_protection=args.get("threat_protection", False),
             protect=args.get("protect", True),
         )
-        self._firewall(pool, key, int(args.get("rate_limit", 2000)), retention)
+        acl = self._firewall(pool, key, int(args.get("rate_limit", 2000)), retention)
         for group, description in args.get("groups", GROUPS).items():
             aws.cognito.UserGroup(
                 f"{name}-{group}",
@@ -158,6 +161,12 @@ class AuthPool(pulumi.ComponentResource):
         self.hosted_ui_url = pulumi.Output.all(domain.domain, region).apply(
             lambda found: hosted_ui(*found)
         )
+        self.dashboard = sign_in_part(
+            pool,
+            [("portal", browser), ("command line", cli)],
+            acl,
+            second_factor.function_name if second_factor else None,
+        )
         self.register_outputs(
             {
                 "user_pool_id": self.user_pool_id,
@@ -166,6 +175,7 @@ class AuthPool(pulumi.ComponentResource):
                 "browser_client_id": self.browser_client_id,
                 "cli_client_id": self.cli_client_id,
                 "hosted_ui_url": self.hosted_ui_url,
+                "dashboard": self.dashboard,
             }
         )
 
@@ -218,7 +228,7 @@ class AuthPool(pulumi.ComponentResource):
 
     def _firewall(
         self, pool: aws.cognito.UserPool, key: aws.kms.Key, rate_limit: int, retention: int
-    ) -> None:
+    ) -> aws.wafv2.WebAcl:
         acl = web_acl(
             f"{self._name}-firewall",
             scope=Scope.REGION,
@@ -233,6 +243,7 @@ class AuthPool(pulumi.ComponentResource):
             web_acl_arn=acl.arn,
             opts=self._child,
         )
+        return acl
 
     def _client(
         self,

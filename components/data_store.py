@@ -8,18 +8,11 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._access_rules import AccessRule, rules_environment
-from ._alarms import (
-    evidence_alarms,
-    failed_jobs_alarm,
-    failures_alarm,
-    index_lag_alarm,
-    raise_alarms,
-    search_alarms,
-    throttled_alarm,
-)
+from ._alarms import DataNames, data_alarms, raise_alarms
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk import PARTITIONS, Bulk
+from ._dashboard_parts import data_part
 from ._erasure import erase_by_markers
 from ._evidence import PARTITIONS as EVIDENCE_PARTITIONS
 from ._evidence import Evidence
@@ -117,6 +110,8 @@ class DataStore(pulumi.ComponentResource):
     """Name of the function that fills an index anew, or repairs it."""
     index_admin_function_name: pulumi.Output[str]
     """Name of the function that makes indices."""
+    dashboard: pulumi.Output[str]
+    """Its part of a `Dashboard`."""
 
     def __init__(
         self, name: str, args: DataStoreArgs, opts: pulumi.ResourceOptions | None = None
@@ -211,22 +206,24 @@ class DataStore(pulumi.ComponentResource):
             overflow=self._overflow,
             opts=self._child,
         )
+        names = DataNames(
+            api=api.resource.name,
+            indexer=indexing.indexer.resource.name,
+            evidence=evidence.function.resource.name,
+            failures=functions.failure_queue.name,
+            evidence_reads=evidence.queue.name,
+            evidence_failures=evidence.failures.name,
+            versions_table=self._versions.name,
+            control_table=self._control.name,
+            export_machine_arn=bulk.export_machine.arn,
+            import_machine_arn=bulk.import_machine.arn,
+            search_domain=domain.resource.domain_name,
+            search_volume_gib=domain.volume_gib,
+            account_id=aws.get_caller_identity_output().account_id,
+        )
         topic_arn = args.get("alarm_topic_arn")
         if topic_arn is not None:
-            watched = [
-                index_lag_alarm(indexing.indexer.resource.name),
-                failures_alarm(functions.failure_queue.name),
-                throttled_alarm(self._versions.name),
-                failed_jobs_alarm("exports", bulk.export_machine.arn),
-                failed_jobs_alarm("imports", bulk.import_machine.arn),
-                *evidence_alarms(evidence.function.resource.name, evidence.failures.name),
-                *search_alarms(
-                    domain.resource.domain_name,
-                    aws.get_caller_identity_output().account_id,
-                    volume_gib=domain.volume_gib,
-                ),
-            ]
-            raise_alarms(name, watched, topic_arn, self._child)
+            raise_alarms(name, data_alarms(names), topic_arn, self._child)
 
         self.table_name = self._versions.name
         self.table_arn = self._versions.arn
@@ -246,6 +243,7 @@ class DataStore(pulumi.ComponentResource):
         self.indexer_function_name = indexing.indexer.resource.name
         self.index_keeper_function_name = indexing.keeper.resource.name
         self.index_admin_function_name = indexing.admin.resource.name
+        self.dashboard = data_part(names)
         self.register_outputs({name: getattr(self, name) for name in DataStore.__annotations__})
 
     def _overflow_bucket(self) -> aws.s3.Bucket:

@@ -15,6 +15,7 @@ from ._caching import (
     CACHING_OPTIMIZED,
     metadata_cache,
 )
+from ._dashboard_parts import edge_part
 from ._domain import certificate, point_to, viewer_certificate
 from ._endpoints import url
 from ._keys import encryption_key, log_statement
@@ -99,6 +100,8 @@ class Edge(pulumi.ComponentResource):
     """Name of the bucket that holds the portal's files."""
     origin_secrets: pulumi.Output[list[str]]
     """Values of the header `x-origin-secret` that the API may accept (secret)."""
+    dashboard: pulumi.Output[str]
+    """Its part of a `Dashboard`."""
 
     def __init__(
         self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None
@@ -164,6 +167,7 @@ class Edge(pulumi.ComponentResource):
         self.rest_api_name = api.name
         self.root_resource_id = api.root_resource_id
         self.portal_bucket = bucket.bucket
+        self.dashboard = edge_part(distribution, firewall)
         self.register_outputs(
             {
                 "portal_url": self.portal_url,
@@ -173,6 +177,7 @@ class Edge(pulumi.ComponentResource):
                 "root_resource_id": self.root_resource_id,
                 "portal_bucket": self.portal_bucket,
                 "origin_secrets": self.origin_secrets,
+                "dashboard": self.dashboard,
             }
         )
 

@@ -24,10 +24,12 @@ from ._cluster_operators import (
     nvidia_device_plugin,
 )
 from ._cluster_pools import GPU, NodePool, evaluation_pool, gpu_pool, platform_pool
+from ._dashboard_parts import cluster_part
 from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings, check_evalai
 from ._evalai_access import Identity
 from ._evalai_containers import container_pool
 from ._keys import encryption_key, log_statement
+from ._node_count import count_nodes
 
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 CLUSTER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
@@ -106,6 +108,8 @@ class EvalCluster(pulumi.ComponentResource):
     """Where EvalAI answers; none without `evalai`."""
     evalai_image_project: pulumi.Output[str | None]
     """CodeBuild project that builds EvalAI's images; none without `evalai`."""
+    dashboard: pulumi.Output[str]
+    """Its part of a `Dashboard`."""
 
     def __init__(
         self, name: str, args: EvalClusterArgs, opts: pulumi.ResourceOptions | None = None
@@ -122,6 +126,10 @@ class EvalCluster(pulumi.ComponentResource):
         version = args.get("kubernetes_version", "1.36")
         versions = addon_versions(version, args.get("addon_versions", {}))
 
+        logging = [log_statement(self._region)]
+        self._logs_key = encryption_key(
+            f"{name}-logs", "Logs of the cluster", statements=logging, opts=self._child
+        )
         cluster = self._cluster(args, version, protect)
         # By way of the cluster itself: what is named by this waits for it, and goes before it.
         self.cluster_name = cluster.eks_cluster.apply(lambda _: args["cluster_name"])
@@ -178,16 +186,18 @@ class EvalCluster(pulumi.ComponentResource):
         evalai = self._evalai(args, cluster, operators, [balancing, *pools])
         self.evalai_url = pulumi.Output.from_input(evalai and evalai.url)
         self.evalai_image_project = pulumi.Output.from_input(evalai and evalai.image_project)
-        self.register_outputs(
-            {
-                "cluster_name": self.cluster_name,
-                "kubeconfig_command": self.kubeconfig_command,
-                "oidc_provider_arn": self.oidc_provider_arn,
-                "oidc_issuer": self.oidc_issuer,
-                "evalai_url": self.evalai_url,
-                "evalai_image_project": self.evalai_image_project,
-            }
+        pool_names = [pool.name for pool in on_demand_pools(args)]
+        count_nodes(
+            name,
+            cluster_name=args["cluster_name"],
+            pools=pool_names,
+            key=self._logs_key,
+            log_retention_days=int(args.get("log_retention_days", 365)),
+            opts=self._child,
         )
+        tasks = evalai.task_queue_name if evalai else None
+        self.dashboard = cluster_part(args["cluster_name"], ["system", *pool_names], tasks)
+        self.register_outputs({it: getattr(self, it) for it in EvalCluster.__annotations__})
 
     def _cluster(self, args: EvalClusterArgs, version: str, protect: bool) -> eks.Cluster:
         secrets = encryption_key(
@@ -225,16 +235,10 @@ class EvalCluster(pulumi.ComponentResource):
 
     def _log_group(self, cluster_name: str, retention_days: int) -> aws.cloudwatch.LogGroup:
         """EKS would make this group itself, unencrypted and kept forever."""
-        key = encryption_key(
-            f"{self._name}-logs",
-            "Control-plane logs of the cluster",
-            statements=[log_statement(self._region)],
-            opts=self._child,
-        )
         return aws.cloudwatch.LogGroup(
             f"{self._name}-control-plane",
             name=f"/aws/eks/{cluster_name}/cluster",
-            kms_key_id=key.arn,
+            kms_key_id=self._logs_key.arn,
             retention_in_days=retention_days,
             opts=self._child,
         )

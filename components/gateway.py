@@ -7,9 +7,9 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import api_alarms, raise_alarms
+from ._alarms import OWN, api_alarms, raise_alarms
 from ._api_keys import ApiKeys, GatewayKeyArgs, GatewayThrottleArgs, parse_api_keys, stage_limits
-from ._dashboard import dashboard
+from ._dashboard_parts import gateway_part
 from ._gateway_responses import gateway_responses
 from ._keys import encryption_key, log_statement
 from ._routes import STAGE, Route, RouteTable, part, triggers
@@ -18,6 +18,7 @@ from ._web_acl import Scope, baseline_rules, origin_secret_rule, web_acl
 # The template of a path, not its query: queries may name patients. No header, so no token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
+    "api": "$context.apiId",
     "time": "$context.requestTimeEpoch",
     "ip": "$context.identity.sourceIp",
     "method": "$context.httpMethod",
@@ -33,6 +34,10 @@ ACCESS_LOG = {
     "firewall": "$context.wafResponseCode",
     "trace": "$context.xrayTraceId",
 }
+
+
+# The log's values are all texts.
+DENIED = '{ ($.status = "401") || ($.status = "403") }'
 
 
 class GatewayArgs(TypedDict):
@@ -66,7 +71,8 @@ class Gateway(pulumi.ComponentResource):
 
     Creates: authorizer, resources, methods, integrations, CORS answers, gateway responses as
     OperationOutcome, deployment and stage, API keys with usage plans and secrets, firewall, access
-    log, a dashboard, alarms when there is a topic, and a REST API when none is given.
+    log with a count of denied requests, alarms when there is a topic, and a REST API when none is
+    given.
     """
 
     stage_url: pulumi.Output[str]
@@ -79,6 +85,8 @@ class Gateway(pulumi.ComponentResource):
     """The secret of each holder, whose value is their newest API key."""
     usage_plan_id: pulumi.Output[str]
     """The usage plan of all holders without limits of their own."""
+    dashboard: pulumi.Output[str]
+    """Its part of a `Dashboard`."""
 
     def __init__(
         self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None
@@ -103,7 +111,7 @@ class Gateway(pulumi.ComponentResource):
         throttle = args.get("throttle", {})
         stage = self._stage(deployment, key, stage_limits(throttle, holders))
         self._permissions(functions)
-        self._firewall(stage, key, args.get("origin_secrets"))
+        acl = self._firewall(stage, key, args.get("origin_secrets"))
         keys = ApiKeys(
             name,
             holders,
@@ -115,8 +123,8 @@ class Gateway(pulumi.ComponentResource):
         )
         topic_arn = args.get("alarm_topic_arn")
         if topic_arn is not None:
-            raise_alarms(name, api_alarms(self._api_name, STAGE), topic_arn, self._child)
-        dashboard(name, self._api_name, STAGE, self._region, self._child)
+            alarms = api_alarms(self._api_name, self._api_id, STAGE)
+            raise_alarms(name, alarms, topic_arn, self._child)
 
         self.stage_url = pulumi.Output.concat(
             "https://", self._api_id, ".execute-api.", self._region, ".amazonaws.com/", STAGE
@@ -129,6 +137,7 @@ class Gateway(pulumi.ComponentResource):
             **{n: each.arn for n, each in keys.secrets.items()}
         )
         self.usage_plan_id = keys.plan.id
+        self.dashboard = gateway_part(self._api_name, self._api_id, STAGE, acl)
         self.register_outputs(
             {
                 "stage_url": self.stage_url,
@@ -136,6 +145,7 @@ class Gateway(pulumi.ComponentResource):
                 "api_keys": self.api_keys,
                 "api_key_secret_arns": self.api_key_secret_arns,
                 "usage_plan_id": self.usage_plan_id,
+                "dashboard": self.dashboard,
             }
         )
 
@@ -237,6 +247,19 @@ class Gateway(pulumi.ComponentResource):
             retention_in_days=self._retention,
             opts=self._child,
         )
+        aws.cloudwatch.LogMetricFilter(
+            f"{self._name}-denied",
+            log_group_name=access.name,
+            pattern=DENIED,
+            metric_transformation={
+                "namespace": OWN,
+                "name": "DeniedRequests",
+                "value": "1",
+                "unit": "Count",
+                "dimensions": {"ApiId": "$.api"},
+            },
+            opts=self._child,
+        )
         # API Gateway would make this group itself, unencrypted and kept forever.
         errors = aws.cloudwatch.LogGroup(
             f"{self._name}-errors",
@@ -278,7 +301,7 @@ class Gateway(pulumi.ComponentResource):
         stage: aws.apigateway.Stage,
         key: aws.kms.Key,
         origin_secrets: pulumi.Input[list[str]] | None,
-    ) -> None:
+    ) -> aws.wafv2.WebAcl:
         """Behind an edge, the secret tells its requests; without one, the stage is the edge."""
         if origin_secrets is None:
             rules = baseline_rules([f"/{STAGE}"], rate_limit=2000)
@@ -298,3 +321,4 @@ class Gateway(pulumi.ComponentResource):
             web_acl_arn=acl.arn,
             opts=self._child,
         )
+        return acl

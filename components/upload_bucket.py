@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from ._access_rules import AccessRule, rules_environment
 from ._alarms import egress_alarm, errors_alarm, failures_alarm, raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
+from ._dashboard_parts import uploads_part
 from ._documents import json_document
 from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
@@ -106,6 +107,8 @@ class UploadBucket(pulumi.ComponentResource):
     """KMS key that encrypts the objects; who reads them needs it too."""
     function_arn: pulumi.Output[str]
     """The upload function, for the gateway's routes below `/Binary`."""
+    dashboard: pulumi.Output[str]
+    """Its part of a `Dashboard`."""
 
     def __init__(
         self, name: str, args: UploadBucketArgs, opts: pulumi.ResourceOptions | None = None
@@ -176,14 +179,10 @@ class UploadBucket(pulumi.ComponentResource):
         self.bucket_arn = self._bucket.arn
         self.key_arn = key.arn
         self.function_arn = upload.resource.arn
-        self.register_outputs(
-            {
-                "bucket_name": self.bucket_name,
-                "bucket_arn": self.bucket_arn,
-                "key_arn": self.key_arn,
-                "function_arn": self.function_arn,
-            }
-        )
+        names = [upload.resource.name, completion.resource.name, functions.failure_queue.name]
+        self.dashboard = uploads_part(self._bucket.bucket, *names)
+        outputs = UploadBucket.__annotations__
+        self.register_outputs({output: getattr(self, output) for output in outputs})
 
     def _given_tables(self) -> Tables | None:
         """The tables that the arguments name; ValueError when they name some things only."""

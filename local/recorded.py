@@ -30,6 +30,7 @@ REASONS = {
     "aws:codebuild/": "no build service",
     "aws:guardduty/": "no threat detection service",
     "aws:cloudtrail/": "no audit trail",
+    "aws:cloudwatch/logMetricFilter:": "no access log is written, whose lines it would count",
     "aws:cognito/": "the local user pool has no such feature",
 }
 OTHERWISE = "no local counterpart"

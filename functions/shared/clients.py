@@ -60,3 +60,9 @@ def cognito() -> Any:
     """Knows the users. Cognito itself waits for the answer to it, five seconds at most."""
     soon = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
     return boto3.client("cognito-idp", config=_CONFIG.merge(soon))
+
+
+@cache
+def ec2() -> Any:
+    """Knows the cluster's machines."""
+    return boto3.client("ec2", config=_CONFIG)

@@ -50,6 +50,7 @@ def create(
             except ActionRefused:
                 quota.make_room(upload.owner, upload.size)
             else:
+                records.entered(upload)
                 return _receive(version, upload, declared)
         raise _busy()
 
@@ -91,6 +92,7 @@ def update(
             if expected is not None:
                 raise
         else:
+            records.entered(upload)
             return (*_receive(version, upload, declared), current.deleted)
     raise _busy()
 

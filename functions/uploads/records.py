@@ -21,6 +21,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from functions.shared import metrics
 from functions.shared.clients import dynamodb, queried
 from functions.shared.resources import instant
 from functions.uploads.state import Received, Status, Upload
@@ -70,6 +71,11 @@ def promise(upload: Upload) -> list[dict[str, Any]]:
         {"Put": {"TableName": _table(), "Item": _waiting_key(upload)}},
         _count(upload, upload.counted, room_for=max(upload.counted, 1)),
     ]
+
+
+def entered(upload: Upload) -> None:
+    """Counts an upload that has come to its state; not who, nor what."""
+    metrics.count("Uploads", 1, BucketName=os.environ["BUCKET_NAME"], Status=upload.status)
 
 
 def keep_digests(upload: Upload, digests: bytes) -> None:
@@ -151,6 +157,7 @@ def change(
         actions.append({"Delete": {"TableName": _table(), "Key": _waiting_key(upload)}})
     failed = _transact(actions)
     if failed is None:
+        entered(changed)
         return changed
     if failed[0] == "ConditionalCheckFailed":
         return None

@@ -10,25 +10,14 @@ from components._alarms import raise_alarms, submissions_alarm
 from components.data_store import DataStore
 from components.gateway import Gateway
 from components.upload_bucket import UploadBucket
+from tests.graph.cloudwatch import DOCUMENTED
 from tests.graph.stores import MINIMAL, minimal
 from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
 RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
-# As the services' documents list them, with the dimensions under which they are kept.
-METRICS = {
-    ("AWS/ApiGateway", "5XXError"): {"ApiName", "Stage"},
-    ("AWS/ApiGateway", "Latency"): {"ApiName", "Stage"},
-    ("AWS/DynamoDB", "WriteThrottleEvents"): {"TableName"},
-    ("AWS/ES", "ClusterStatus.red"): {"ClientId", "DomainName"},
-    ("AWS/ES", "FreeStorageSpace"): {"ClientId", "DomainName"},
-    ("AWS/Lambda", "Errors"): {"FunctionName"},
-    ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
-    ("AWS/S3", "BytesDownloaded"): {"BucketName", "FilterId"},
-    ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
-}
+FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +41,19 @@ def graph() -> Graph:
 
 
 def test_every_alarm_watches_a_metric_that_there_is(graph: Graph) -> None:
-    alarms = graph.all(ALARM)
-    watched = {(a.inputs["namespace"], a.inputs["metricName"]) for a in alarms}
-    assert watched == set(METRICS)
-    for alarm in alarms:
-        key = alarm.inputs["namespace"], alarm.inputs["metricName"]
-        assert set(alarm.inputs["dimensions"]) == METRICS[key]
+    counted = {
+        (made["namespace"], made["name"]): frozenset(made["dimensions"])
+        for each in graph.all(FILTER)
+        for made in (each.inputs["metricTransformation"],)
+    }
+    for alarm in graph.all(ALARM):
+        namespace, metric = alarm.inputs["namespace"], alarm.inputs["metricName"]
+        dimensions = frozenset(alarm.inputs["dimensions"])
+        if (namespace, metric) in counted:
+            assert dimensions == counted[namespace, metric]
+        else:
+            assert metric in DOCUMENTED[namespace].metrics
+            assert dimensions in DOCUMENTED[namespace].dimensions
         assert all(alarm.inputs["dimensions"].values())
         assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [TOPIC]
         assert alarm.inputs["datapointsToAlarm"] <= alarm.inputs["evaluationPeriods"]
@@ -82,6 +78,7 @@ def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
     assert dimensions("data-throttled-writes") == {"TableName": "data-versions-name"}
     assert dimensions("data-search-red")["ClientId"] == ACCOUNT
     assert dimensions("uploads-unverified-uploads") == {"FunctionName": "uploads-completion-name"}
+    assert dimensions("gateway-denied-requests") == {"ApiId": "gateway-api-id"}
     failed = {dimensions(f"{name}-failed-events")["QueueName"] for name in ("data", "uploads")}
     assert failed == {"data-failures-name", "uploads-failures-name"}
     # A fifth of 100 GiB, in the metric's MiB.

@@ -99,12 +99,30 @@ def test_control_plane_logs_go_to_a_group_that_is_there_first(graph: Graph, chan
     inputs = cluster_of(graph).inputs
     logs = {"api", "audit", "authenticator", "controllerManager", "scheduler"}
     assert set(inputs["enabledClusterLogTypes"]) == logs
-    group = graph.one("aws:cloudwatch/logGroup:LogGroup")
+    group = graph.one("aws:cloudwatch/logGroup:LogGroup", "evaluation-control-plane")
     assert group.inputs["name"] == "/aws/eks/ai4h-mvp-k8s-dev/cluster"
     assert group.inputs["retentionInDays"] == 365
-    assert changed.one("aws:cloudwatch/logGroup:LogGroup").inputs["retentionInDays"] == 30
+    groups = changed.all("aws:cloudwatch/logGroup:LogGroup")
+    assert {each.inputs["retentionInDays"] for each in groups} == {30}
     assert graph.waits_for(group, graph.one(KEY, "evaluation-logs"))
     assert graph.waits_for(cluster_of(graph), group)
+
+
+def test_machines_are_counted_by_the_clock(graph: Graph) -> None:
+    function = graph.one("aws:lambda/function:Function", "evaluation-nodes")
+    told = function.inputs["environment"]["variables"]
+    assert told["CLUSTER_NAME"] == ARGS["cluster_name"]
+    pools = {
+        pool.inputs["metadata"]["name"] for pool in graph.all("kubernetes:karpenter.sh/v1:NodePool")
+    }
+    assert set(json.loads(told["NODE_POOLS"])) == pools
+    rule = graph.one("aws:cloudwatch/eventRule:EventRule", "evaluation-nodes")
+    assert rule.inputs["scheduleExpression"] == "rate(5 minutes)"
+    called = graph.one("aws:cloudwatch/eventTarget:EventTarget", "evaluation-nodes").inputs
+    assert called["rule"] == "evaluation-nodes-name"
+    policy = graph.one("aws:iam/rolePolicy:RolePolicy", "evaluation-nodes-policy").inputs["policy"]
+    actions = {action for each in json.loads(policy)["Statement"] for action in each["Action"]}
+    assert {action for action in actions if action.startswith("ec2:")} == {"ec2:DescribeInstances"}
 
 
 def test_nodes_are_private_encrypted_and_keep_their_role_to_themselves(graph: Graph) -> None:

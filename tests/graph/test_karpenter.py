@@ -94,8 +94,13 @@ def test_controller_has_its_role_by_pod_identity(graph: Graph) -> None:
     assert condition["aws:RequestTag/kubernetes-service-account"] == "karpenter"
 
 
+def own(graph: Graph, type_: str) -> list[Registration]:
+    """Karpenter's, among the cluster's."""
+    return [each for each in graph.all(type_) if each.name.startswith("evaluation-karpenter")]
+
+
 def test_interruptions_reach_the_controller(graph: Graph) -> None:
-    rules = graph.all("aws:cloudwatch/eventRule:EventRule")
+    rules = own(graph, "aws:cloudwatch/eventRule:EventRule")
     heard = {event for r in rules for event in json.loads(r.inputs["eventPattern"])["detail-type"]}
     assert heard == {
         "AWS Health Event",
@@ -103,12 +108,13 @@ def test_interruptions_reach_the_controller(graph: Graph) -> None:
         "EC2 Instance State-change Notification",
         "EC2 Spot Instance Interruption Warning",
     }
-    queue = graph.one("aws:sqs/queue:Queue")
-    targets = graph.all("aws:cloudwatch/eventTarget:EventTarget")
+    (queue,) = own(graph, "aws:sqs/queue:Queue")
+    targets = own(graph, "aws:cloudwatch/eventTarget:EventTarget")
     assert {target.inputs["rule"] for target in targets} == {f"{r.name}-name" for r in rules}
     assert all("interruptions" in target.inputs["arn"] for target in targets)
     assert graph.waits_for(queue, graph.one(KEY, "evaluation-karpenter-queue"))
-    policy = statements(graph.one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])
+    (policy,) = own(graph, "aws:sqs/queuePolicy:QueuePolicy")
+    policy = statements(policy.inputs["policy"])
     (sending,) = [statement for statement in policy if statement["Effect"] == "Allow"]
     assert sending["Principal"] == {"Service": "events.amazonaws.com"}
     assert len(sending["Condition"]["ArnEquals"]["aws:SourceArn"]) == len(rules) == 4
@@ -218,8 +224,8 @@ def test_order_of_making_and_ending(graph: Graph) -> None:
     assert {r.inputs["version"] for r in (release, definitions)} == {"1.14.1"}
     assert release.inputs["skipCrds"]
     earlier: list[Registration] = [
-        *graph.all("aws:cloudwatch/eventTarget:EventTarget"),
-        *graph.all("aws:sqs/queuePolicy:QueuePolicy"),
+        *own(graph, "aws:cloudwatch/eventTarget:EventTarget"),
+        *own(graph, "aws:sqs/queuePolicy:QueuePolicy"),
         graph.one("aws:iam/rolePolicy:RolePolicy", "evaluation-karpenter-controller"),
         graph.one(ASSOCIATION, "evaluation-karpenter-controller"),
         graph.one("aws:eks/accessEntry:AccessEntry"),

@@ -13,10 +13,12 @@ import components
 from tests.graph.strict import PROJECT, ROOT, Graph, evaluate_stack, stack_graph
 
 STACKS = ("dev", "prod", "local")
-COMPONENTS = {"Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway"}
+COMPONENTS = {
+    *("Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway", "Dashboard"),
+}
 OUTPUTS = {
     *("api_function_name", "api_key_ids", "api_key_secret_arns", "api_keys", "api_url"),
-    "browser_client_id",
+    *("browser_client_id", "dashboard_name"),
     *("bucket_name", "cli_client_id", "control_table_name", "evidence_public_key"),
     "hosted_ui_url",
     *("index_admin_function_name", "index_keeper_function_name", "indexer_function_name"),

@@ -68,7 +68,7 @@ def test_same_resources_in_preview_and_update(graph: Graph, full: Graph) -> None
         component = update.one("ai4h:index:UploadBucket")
         assert all(r.parent in update.resources for r in update if r is not component)
         assert set(update.registered_outputs[component.urn]) == {
-            *("bucket_name", "bucket_arn", "key_arn", "function_arn")
+            *("bucket_name", "bucket_arn", "key_arn", "function_arn", "dashboard")
         }
 
 
