@@ -19,7 +19,7 @@ TOGETHER = (
     # The engine's local AWS, which takes a while to start.
     ("engine/test_changes.py", "engine/test_local.py", "engine/test_wheel.py"),
     # The API server.
-    ("chart/test_api_server.py", "chart/test_submissions.py"),
+    tuple(f"chart/test_{name}.py" for name in ("api_server", "job_controller", "submissions")),
     # The platform, and the cluster.
     ("e2e/",),
     ("autoscaling/",),
