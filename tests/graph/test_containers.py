@@ -10,6 +10,7 @@ from tests.graph.test_eval_cluster import ROLE, statements
 from tests.graph.test_evalai import CHALLENGE, EVALAI, POLICY, RELEASE, build, granted, policy
 from tests.graph.test_karpenter import CLASS, POOL, pool, requirements
 from tests.graph.test_policies import broken
+from tests.graph.test_policy_documents import findings
 
 QUEUE, BUDGET = "aws:sqs/queue:Queue", "aws:budgets/budget:Budget"
 CONTAINER: dict[str, Any] = {
@@ -44,6 +45,13 @@ def test_same_resources_in_preview_and_update(graph: Graph) -> None:
 
 def test_the_policy_pack_is_kept(graph: Graph) -> None:
     assert not broken(graph)
+
+
+def test_every_policy_does_what_it_says(graph: Graph) -> None:
+    own = [r for r in graph if "evalai-kidney-ct" in r.name and "policy" in r.inputs]
+    assert {r.type for r in own} >= {POLICY, "aws:sqs/queuePolicy:QueuePolicy"}
+    found = [(r.name, *each) for r in own for each in findings(r.inputs["policy"])]
+    assert [each for each in found if each[1] != "RESOURCE_STAR"] == []
 
 
 def test_a_runner_takes_messages_and_no_data(graph: Graph) -> None:
