@@ -12,7 +12,7 @@ import pytest
 from tests.reuse.conftest import EXAMPLES, ROOT, run
 
 HERE = Path(__file__).parent
-DEPLOYED = ("functions", "portal/site", "charts", "images")
+DEPLOYED = ("functions", "portal/site", "charts", "images", "runner")
 COMMAND = "cli"
 OTHER_LANGUAGES = {
     *("PulumiPlugin.yaml", "__main__.py", "_package.py", "requirements.txt", "schema.json"),
