@@ -10,6 +10,9 @@ import pulumi_aws as aws
 from components import (
     AccessRule,
     AuthPool,
+    ChallengeDatasetsArgs,
+    ChallengeRoles,
+    ChallengeRolesArgs,
     Dashboard,
     DataStore,
     DataStoreArgs,
@@ -80,6 +83,8 @@ evalai_host, evalai_certificate = (
     config.require("evalaiCertificateArn"),
 )
 with_evalai = with_cluster and bool(evalai_host)
+challenges: list[Any] = config.require_object("evalaiChallenges")
+worker_issuer = config.require("workerIssuer")
 
 try:
     parse_cidr(vpc_cidr)
@@ -102,6 +107,8 @@ else:
         f"apiKeys: {PORTAL_KEY!r} must be among them, for the portal's page",
     )
 groups = GROUPS | {group: GROUPS.get(group, "As accessRules say") for group in rules}
+for challenge in challenges:
+    groups[f"challenge-{challenge['challenge_id']}"] = f"Act for the challenge {challenge['name']}"
 check(
     set(single_factor_groups) <= set(groups),
     f"singleFactorGroups: {single_factor_groups}; the groups are {', '.join(groups)}",
@@ -126,6 +133,10 @@ for country in (*allowed_countries, *blocked_countries):
 check(
     not with_evalai or bool(evalai_certificate),
     "evalaiCertificateArn: the ACM certificate of evalaiHost, in the region of the stack",
+)
+check(
+    not worker_issuer or (not with_cluster and bool(challenges)),
+    "workerIssuer: for evalaiChallenges whose workers run elsewhere, with evaluationCluster false",
 )
 check(
     not with_cluster or bool(cluster_cidrs),
@@ -313,6 +324,39 @@ pulumi.export("api_keys", gateway.api_keys)
 pulumi.export("api_key_secret_arns", gateway.api_key_secret_arns)
 pulumi.export("usage_plan_id", gateway.usage_plan_id)
 
+datasets: ChallengeDatasetsArgs = {
+    "bucket_arn": uploads.bucket_arn,
+    "key_arn": uploads.key_arn,
+    "control_table_name": data.control_table_name,
+    "control_table_arn": data.control_table_arn,
+    "table_key_arn": data.key_arn,
+}
+if worker_issuer:
+    account = aws.get_caller_identity_output().account_id
+    partition = aws.get_partition_output().partition
+    roles_args: ChallengeRolesArgs = {
+        "datasets": datasets,
+        "oidc_provider_arn": pulumi.Output.concat(
+            *("arn:", partition, ":iam::", account, f":oidc-provider/{worker_issuer}"),
+        ),
+        "oidc_issuer": worker_issuer,
+        "challenges": [
+            {
+                "challenge_id": challenge["challenge_id"],
+                # As charts/evalai names them.
+                "service_account": f"evalai:evalai-worker-{challenge['name']}",
+            }
+            for challenge in challenges
+        ],
+        "function_platform": platform,
+        "log_retention_days": retention_days,
+    }
+    if alarm_topic_arn:
+        roles_args["alarm_topic_arn"] = alarm_topic_arn
+    roles = ChallengeRoles("evaluation", roles_args)
+    pulumi.export("challenge_role_arns", roles.role_arns)
+    pulumi.export("reconciler_function_name", roles.reconciler_function_name)
+
 # From top to bottom as a request goes.
 parts: list[pulumi.Input[str]] = [
     *(edge.dashboard, auth.dashboard, gateway.dashboard, data.dashboard, uploads.dashboard),
@@ -333,8 +377,7 @@ if with_cluster:
         "evaluation_cpu_limit": config.require_int("evaluationCpuLimit"),
         "evaluation_gpu_limit": config.require_int("evaluationGpuLimit"),
         "evaluation_gpu_families": config.require_object("evaluationGpuFamilies"),
-        "dataset_bucket_arn": uploads.bucket_arn,
-        "dataset_key_arn": uploads.key_arn,
+        "datasets": datasets,
         "log_retention_days": retention_days,
         "protect": protect,
     }
@@ -347,7 +390,7 @@ if with_cluster:
             "environment": pulumi.get_stack(),
             "database_class": config.require("evalaiDatabaseClass"),
             "multi_az": config.require_bool("evalaiMultiAz"),
-            "challenges": config.require_object("evalaiChallenges"),
+            "challenges": challenges,
         }
         if image_tag := config.require("evalaiImageTag"):
             cluster_args["evalai"]["image_tag"] = image_tag

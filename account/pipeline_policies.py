@@ -11,21 +11,22 @@ from components._functions import allow
 # the list of single ones would be out of date with each release of the provider.
 SERVICES = (
     *("apigateway", "backup", "backup-storage", "budgets", "cloudfront", "cloudwatch"),
-    "codebuild",
-    *("cognito-idp", "dynamodb", "ec2", "ecr", "eks", "es", "kms", "lambda", "logs", "rds", "s3"),
-    *("secretsmanager", "sqs", "states", "wafv2"),
+    *("codebuild", "cognito-idp", "dynamodb", "ec2", "ecr", "eks", "es", "events", "kms"),
+    *("lambda", "logs", "rds", "s3", "secretsmanager", "sqs", "states", "wafv2"),
 )
 # IAM isn't among them. Roles are named after the component that makes them (see __main__.py).
 COMPONENTS = ("auth", "data", "edge", "evaluation", "gateway", "network", "uploads")
 ROLE_ACTIONS = (
     "iam:CreateRole",
     "iam:DeleteRole",
+    "iam:DeleteRolePermissionsBoundary",
     "iam:DeleteRolePolicy",
     "iam:GetRole",
     "iam:GetRolePolicy",
     "iam:ListAttachedRolePolicies",
     "iam:ListInstanceProfilesForRole",
     "iam:ListRolePolicies",
+    "iam:PutRolePermissionsBoundary",
     "iam:PutRolePolicy",
     "iam:TagRole",
     "iam:UntagRole",
@@ -33,7 +34,8 @@ ROLE_ACTIONS = (
     "iam:UpdateRole",
     "iam:UpdateRoleDescription",
 )
-# What AWS Budgets attaches; nothing here lets a deployment attach one of them itself.
+# What roles of challenges may do at most, and what AWS Budgets attaches; nothing here lets a
+# deployment attach one of them itself.
 POLICY_ACTIONS = (
     "iam:CreatePolicy",
     "iam:CreatePolicyVersion",

@@ -1,4 +1,4 @@
-"""Sharing: Consents by which a dataset is shared or asked for, and what is decided about them."""
+"""Sharing: Consents by which a dataset is shared or asked for, what is decided, and attachments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from .api import Api
 from .datasets import search
@@ -107,6 +108,40 @@ def decide(api: Api, share: str, status: str, reason: str = "") -> Share:
     changed = _with_reason(consent, reason) | {"status": status}
     matched = {"If-Match": f'W/"{consent["meta"]["versionId"]}"'}
     return _share(api.call("PUT", f"/Consent/{share}", changed, matched))
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A dataset that a challenge's evaluation uses, and until when its owner lets it ("": not)."""
+
+    dataset: str
+    since: str
+    until: str
+
+
+def attach(api: Api, dataset: str, challenge: str) -> None:
+    """Has a challenge's evaluation use a dataset, which its owner must have shared with it."""
+    api.call("POST", f"/DocumentReference/{dataset}/$attach?{urlencode({'challenge': challenge})}")
+
+
+def detach(api: Api, dataset: str, challenge: str) -> None:
+    """Has a challenge's evaluation no longer use a dataset."""
+    api.call("POST", f"/DocumentReference/{dataset}/$detach?{urlencode({'challenge': challenge})}")
+
+
+def attached(api: Api, challenge: str) -> list[Attachment]:
+    """What a challenge's evaluation uses."""
+    query = urlencode({"challenge": challenge})
+    found = api.call("GET", f"/DocumentReference/$attached?{query}").get("parameter", ())
+    told = [{part["name"]: part for part in each["part"]} for each in found]
+    return [
+        Attachment(
+            dataset=parts["reference"]["valueReference"]["reference"].rpartition("/")[2],
+            since=parts["since"]["valueInstant"],
+            until=parts.get("until", {}).get("valueInstant", ""),
+        )
+        for parts in told
+    ]
 
 
 def _with_reason(consent: dict[str, Any], reason: str) -> dict[str, Any]:

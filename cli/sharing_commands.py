@@ -1,4 +1,4 @@
-"""The commands about sharing: share, ask, list, approve, decline, revoke."""
+"""The commands about sharing: share, ask, list, approve, decline, revoke; attach and detach."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ Until = Annotated[str, typer.Option(help="Last day or instant of it, such as 202
 Purpose = Annotated[str, typer.Option(help="What for: a code of FHIR's PurposeOfUse.")]
 Since = Annotated[str | None, typer.Option("--from", help="First day or instant. Default: now.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
+Number = Annotated[str, typer.Option("--challenge", help="Number of the challenge.")]
+DatasetId = Annotated[str, typer.Argument(help="Id of the dataset, as its owner told you.")]
 ShareId = Annotated[str, typer.Argument(help="Id of the share or request.")]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
-    for command in (share, ask, shares, requests, approve, decline, revoke):
+    consents = (share, ask, shares, requests, approve, decline, revoke)
+    for command in (*consents, attach, detach, attached):
         app.command()(command)
 
 
@@ -52,7 +55,7 @@ def share(
 
 
 def ask(
-    dataset: Annotated[str, typer.Argument(help="Id of the dataset, as its owner told you.")],
+    dataset: DatasetId,
     until: Until,
     reason: Reason,
     user: User = None,
@@ -100,6 +103,28 @@ def revoke(
 ) -> None:
     """End a share at once."""
     _print([sharing.decide(api_of(stack.load(file)), share, "inactive", reason)], as_json)
+
+
+def attach(dataset: DatasetId, challenge: Number, file: StackFile = None) -> None:
+    """Have the evaluation of a challenge that you host use a dataset, as its owner lets it."""
+    sharing.attach(api_of(stack.load(file)), dataset, challenge)
+
+
+def detach(dataset: DatasetId, challenge: Number, file: StackFile = None) -> None:
+    """Have the evaluation of a challenge that you host no longer use a dataset."""
+    sharing.detach(api_of(stack.load(file)), dataset, challenge)
+
+
+def attached(challenge: Number, file: StackFile = None, as_json: AsJson = False) -> None:
+    """List the datasets that the evaluation of a challenge uses."""
+    found = sharing.attached(api_of(stack.load(file)), challenge)
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], ensure_ascii=False))
+        return
+    table = Table("dataset", "attached", "readable until")
+    for each in found:
+        table.add_row(*map(escape, (each.dataset, each.since, each.until or "not now")))
+    Console().print(table)
 
 
 def _print(found: Iterable[sharing.Share], as_json: bool) -> None:

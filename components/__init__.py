@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._access_rules import AccessRule, parse_access_rules
     from ._api_keys import GatewayKeyArgs, GatewayThrottleArgs, parse_api_keys
+    from ._challenge_access import ChallengeDatasetsArgs
     from ._evalai import EvalClusterChallengeArgs, EvalClusterEvalAiArgs
     from ._layer import FunctionPlatform
     from .auth_pool import AuthPool, AuthPoolArgs, Mfa
+    from .challenge_roles import ChallengeRoles, ChallengeRolesArgs, ChallengeRolesWorkersArgs
     from .dashboard import Dashboard, DashboardArgs
     from .data_store import DataStore, DataStoreArgs, DataStoreSearchArgs
     from .edge import Edge, EdgeArgs, EdgeDomainArgs, PriceClass
@@ -31,6 +33,10 @@ __all__ = [
     "AccessRule",
     "AuthPool",
     "AuthPoolArgs",
+    "ChallengeDatasetsArgs",
+    "ChallengeRoles",
+    "ChallengeRolesArgs",
+    "ChallengeRolesWorkersArgs",
     "Dashboard",
     "DashboardArgs",
     "DataStore",
@@ -64,9 +70,11 @@ __version__ = "0.1.0"
 _MODULES = {
     "_access_rules": ("AccessRule", "parse_access_rules"),
     "_api_keys": ("GatewayKeyArgs", "GatewayThrottleArgs", "parse_api_keys"),
+    "_challenge_access": ("ChallengeDatasetsArgs",),
     "_evalai": ("EvalClusterChallengeArgs", "EvalClusterEvalAiArgs"),
     "_layer": ("FunctionPlatform",),
     "auth_pool": ("AuthPool", "AuthPoolArgs", "Mfa"),
+    "challenge_roles": ("ChallengeRoles", "ChallengeRolesArgs", "ChallengeRolesWorkersArgs"),
     "dashboard": ("Dashboard", "DashboardArgs"),
     "data_store": ("DataStore", "DataStoreArgs", "DataStoreSearchArgs"),
     "edge": ("Edge", "EdgeArgs", "EdgeDomainArgs", "PriceClass"),

@@ -9,7 +9,7 @@ from ._layer import FUNCTIONS
 
 OPERATIONS = (
     *("create", "read", "vread", "update", "patch", "delete", "history", "search"),
-    *("erase", "reindex", "export", "import"),
+    *("erase", "reindex", "export", "import", "attach"),
 )
 LONGEST = 2_000
 """Of the rules as JSON; all that a function is told may have 4 KB, a limit of Lambda's."""
@@ -21,8 +21,8 @@ class AccessRule(TypedDict):
     """What a group may do; `*` alone stands for all."""
 
     operations: list[str]
-    """create, read, vread, update, patch, delete, history, search, export, and an administrator's
-    import, erase, reindex."""
+    """create, read, vread, update, patch, delete, history, search, export, a challenge host's
+    attach, and an administrator's import, erase, reindex."""
     types: list[str]
     """Resource types of FHIR R4."""
 

@@ -277,6 +277,22 @@ def evidence_alarms(function_name: pulumi.Input[str], queue_name: pulumi.Input[s
     ]
 
 
+def reconciler_alarm(function_name: pulumi.Input[str]) -> Alarm:
+    """Of the function that writes what challenges' workers may read.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    return Alarm(
+        "unreconciled-access",
+        "Workers of a challenge may read what they may no longer, or not yet what they may.",
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": function_name},
+        "Sum",
+        0,
+    )
+
+
 def egress_alarm(
     name: str, bucket: pulumi.Input[str], *, gib: int, opts: pulumi.ResourceOptions
 ) -> Alarm:

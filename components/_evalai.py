@@ -1,6 +1,5 @@
 """EvalAI in the cluster: its data, its images, its roles and, once there are images, itself."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
@@ -9,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from ._challenge_access import Challenge, ChallengeAccess, ChallengeDatasetsArgs, Operation
 from ._cluster_objects import restricted_namespace
 from ._cluster_operators import OperatorInstaller, external_secrets, keda
 from ._evalai_access import (
@@ -17,6 +17,7 @@ from ._evalai_access import (
     EvalAiResources,
     Identity,
     application_statements,
+    queue_arn,
     scaling_policy,
     secrets_policy,
     worker_statements,
@@ -25,7 +26,6 @@ from ._evalai_chart import image_values, network_values, ranges, release, secret
 from ._evalai_containers import (
     EvalClusterContainerArgs,
     Ground,
-    check_container,
     container_settings,
     container_values,
     cost_tags,
@@ -35,13 +35,7 @@ from ._evalai_database import database
 from ._evalai_images import NAMES, EvalAiImages
 from ._evalai_storage import application_secret, media_bucket, task_queue
 from ._keys import encryption_key, log_statement
-
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
-IMAGE = re.compile(r"[^/:]+(:\d+)?/[^:]+:[\w.-]+")
-DATASET = re.compile(r"[A-Za-z0-9.-]{1,64}")
-# What fits into the policy of a role. https://docs.aws.amazon.com/IAM/latest/UserGuide/
-# reference_iam-quotas.html
-MOST_DATASETS = 50
+from ._layer import FunctionPlatform
 
 
 class EvalClusterChallengeArgs(TypedDict):
@@ -50,11 +44,9 @@ class EvalClusterChallengeArgs(TypedDict):
     name: str
     """Of its workers: at most 30 lower-case letters, digits and -."""
     challenge_id: int
-    """Primary key in EvalAI."""
+    """Primary key in EvalAI, by which datasets are granted and attached."""
     queue: str
     """Its queue, as Django's admin shows it."""
-    dataset_ids: NotRequired[list[str]]
-    """Ids of the datasets (DocumentReference) that its workers may read; 50 at most."""
     image: NotRequired[str]
     """Image of its workers, with tag: upstream's and further libraries. Default: upstream's."""
     max_workers: NotRequired[int]
@@ -92,6 +84,8 @@ class EvalClusterEvalAiArgs(TypedDict):
 class Surroundings:
     """What EvalAI needs of the cluster and its network."""
 
+    component: str
+    """Name of the component that all of it belongs to."""
     cluster_name: str
     cluster: pulumi.Output[str]
     """The same name, once the cluster is there."""
@@ -104,8 +98,7 @@ class Surroundings:
     operators: OperatorInstaller
     depends_on: Sequence[pulumi.Resource]
     """What must be in the cluster before EvalAI."""
-    dataset_bucket_arn: pulumi.Input[str] | None
-    dataset_key_arn: pulumi.Input[str] | None
+    datasets: ChallengeDatasetsArgs | None
     alarm_topic_arn: pulumi.Input[str] | None
     log_retention_days: int
     protect: bool
@@ -166,7 +159,7 @@ class EvalAi:
         self._resources = EvalAiResources(
             args["environment"], self._bucket.arn, self._tasks.arn, key.arn
         )
-        workers = [self._worker(challenge) for challenge in args.get("challenges", [])]
+        workers = self._workers(args.get("challenges", []))
         tokens = [entry["container"]["tokenSecret"] for entry in workers if "container" in entry]
         ready = self._namespaces(tokens)
         if "image_tag" in args:
@@ -208,31 +201,45 @@ class EvalAi:
         # RDS always names it for a password that it manages.
         return self._database.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn or "")
 
-    def _worker(self, challenge: EvalClusterChallengeArgs) -> dict[str, Any]:
-        """The chart's entry for the workers of a challenge, with a role that is theirs."""
-        label = f"worker-{challenge['name']}"
-        accounts, queue = [f"evalai-{label}"], challenge["queue"]
+    def _workers(self, challenges: Sequence[EvalClusterChallengeArgs]) -> list[dict[str, Any]]:
+        """The chart's entries for the workers of challenges, each with a role that is theirs."""
+        around = self._around
+        access = ChallengeAccess(
+            around.component,
+            [self._challenge(challenge) for challenge in challenges],
+            limits=worker_statements(self._resources, self._resources.challenge_queues()),
+            datasets=around.datasets,
+            operation=Operation(
+                self._key,
+                FunctionPlatform.LAMBDA,  # where there is EKS, there is Lambda
+                around.log_retention_days,
+                around.alarm_topic_arn,
+            ),
+            opts=self._opts,
+        )
+        return [
+            self._worker(challenge, access.roles[int(challenge["challenge_id"])])
+            for challenge in challenges
+        ]
+
+    def _challenge(self, challenge: EvalClusterChallengeArgs) -> Challenge:
+        accounts = [f"evalai-worker-{challenge['name']}"]
         if "container" in challenge:
             # What fetches the datasets for models reads what the challenge's workers read.
             accounts.append(f"{MODELS_NAMESPACE}:evalai-fetch-{challenge['name']}")
-            queue = scoring_queue(queue)
-        role = self._around.identity.role(
-            f"{self._name}-{label}",
-            accounts,
-            worker_statements(
-                self._resources,
-                queue=queue,
-                dataset_ids=challenge.get("dataset_ids", []),
-                dataset_bucket_arn=self._around.dataset_bucket_arn,
-                dataset_key_arn=self._around.dataset_key_arn,
-            ),
-            self._opts,
-            tags=cost_tags(self._around.cluster_name, challenge["name"]),
+        return Challenge(
+            int(challenge["challenge_id"]),
+            self._around.identity.trust(accounts),
+            worker_statements(self._resources, queue_arn(_scored(challenge))),
+            cost_tags(self._around.cluster_name, challenge["name"]),
         )
+
+    def _worker(self, challenge: EvalClusterChallengeArgs, role: aws.iam.Role) -> dict[str, Any]:
+        """The chart's entry for the workers of a challenge."""
         entry: dict[str, Any] = {
             "name": challenge["name"],
             "challengeId": int(challenge["challenge_id"]),
-            "queue": queue,
+            "queue": _scored(challenge),
             "roleArn": role.arn,
             "maxReplicas": int(challenge.get("max_workers", 4)),
             "maxEvaluationSeconds": int(challenge.get("max_evaluation_seconds", 3600)),
@@ -285,7 +292,7 @@ class EvalAi:
             "roleArn": application.arn,
             "workers": workers,
             "containers": container_settings(
-                workers, around.cluster, around.dataset_bucket_arn or ""
+                workers, around.cluster, around.datasets["bucket_arn"] if around.datasets else ""
             ),
             "ingress": {
                 "certificateArn": args["certificate_arn"],
@@ -312,37 +319,6 @@ class EvalAi:
         }
 
 
-def check_evalai(
-    args: EvalClusterEvalAiArgs, *, has_public_subnets: bool, has_datasets: bool
-) -> None:
-    """ValueError names the first argument that AWS or the chart would refuse."""
-    if not LABEL.fullmatch(args["environment"]):
-        raise ValueError(
-            f"evalai.environment: {args['environment']!r} must be 1 to 30 lower-case letters, "
-            "digits and -"
-        )
-    if not has_public_subnets:
-        raise ValueError("public_subnet_ids: EvalAI's load balancer needs them")
-    names = [challenge["name"] for challenge in args.get("challenges", [])]
-    if len(set(names)) != len(names):
-        raise ValueError(f"evalai.challenges: a name is given twice in {', '.join(names)}")
-    for challenge in args.get("challenges", []):
-        _check_challenge(challenge, has_datasets)
-
-
-def _check_challenge(challenge: EvalClusterChallengeArgs, has_datasets: bool) -> None:
-    place = f"evalai.challenges: {challenge['name']!r}"
-    datasets = challenge.get("dataset_ids", [])
-    if not LABEL.fullmatch(challenge["name"]):
-        raise ValueError(f"{place} must be 1 to 30 lower-case letters, digits and -")
-    if "image" in challenge and not IMAGE.fullmatch(challenge["image"]):
-        raise ValueError(f"{place}: {challenge['image']!r} must be <registry>/<name>:<tag>")
-    if len(datasets) > MOST_DATASETS:
-        raise ValueError(f"{place} has {len(datasets)} datasets; at most {MOST_DATASETS}")
-    # A * in it would open other datasets, by way of the policy.
-    if wrong := [dataset for dataset in datasets if not DATASET.fullmatch(dataset)]:
-        raise ValueError(f"{place}: {wrong[0]!r} is no id of a dataset")
-    if datasets and not has_datasets:
-        raise ValueError(f"{place} has datasets: give dataset_bucket_arn and dataset_key_arn too")
-    if "container" in challenge:
-        check_container(place, challenge, challenge["container"])
+def _scored(challenge: EvalClusterChallengeArgs) -> str:
+    """Name of the queue that a challenge's workers score from."""
+    return scoring_queue(challenge["queue"]) if "container" in challenge else challenge["queue"]

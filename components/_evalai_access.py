@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._challenge_access import service_account_trust
 from ._documents import json_document
 from ._functions import allow
 
@@ -49,7 +50,7 @@ class Identity:
         role = aws.iam.Role(
             name,
             description=f"Pods of {', '.join(service_accounts)} in {NAMESPACE}",
-            assume_role_policy=self._trust(service_accounts),
+            assume_role_policy=self.trust(service_accounts),
             # AWS Budgets may have attached one to it.
             force_detach_policies=True,
             tags=tags,
@@ -63,29 +64,12 @@ class Identity:
         )
         return role
 
-    def _trust(self, service_accounts: Sequence[str]) -> pulumi.Output[str]:
-        subjects = [
-            f"system:serviceaccount:{account if ':' in account else f'{NAMESPACE}:{account}'}"
-            for account in service_accounts
+    def trust(self, service_accounts: Sequence[str]) -> pulumi.Output[str]:
+        """Trusts service accounts, of EvalAI's namespace unless they name one: `namespace:name`."""
+        accounts = [
+            account if ":" in account else f"{NAMESPACE}:{account}" for account in service_accounts
         ]
-
-        def document(known: Sequence[str]) -> dict[str, Any]:
-            provider_arn, issuer = known
-            statement = {
-                "Effect": "Allow",
-                "Principal": {"Federated": provider_arn},
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {
-                    "StringEquals": {
-                        f"{issuer}:aud": "sts.amazonaws.com",
-                        f"{issuer}:sub": subjects,
-                    }
-                },
-            }
-            return {"Version": "2012-10-17", "Statement": [statement]}
-
-        both = pulumi.Output.all(self.provider_arn, self.issuer)
-        return json_document(both.apply(document))
+        return service_account_trust(self.provider_arn, self.issuer, accounts)
 
 
 @dataclass(frozen=True)
@@ -138,28 +122,13 @@ def application_statements(
 
 
 def worker_statements(
-    resources: EvalAiResources,
-    *,
-    queue: str,
-    dataset_ids: Sequence[str],
-    dataset_bucket_arn: pulumi.Input[str] | None,
-    dataset_key_arn: pulumi.Input[str] | None,
+    resources: EvalAiResources, queues: pulumi.Input[str]
 ) -> list[dict[str, Any]]:
-    """For the workers of one challenge: its queue, results, and its datasets' bytes."""
-    statements = [
+    """For workers: their queue, and results. Datasets are the reconciler's to allow."""
+    return [
         *_media(resources, ["s3:GetObject", "s3:PutObject"]),
-        allow([*FIND_QUEUE, *TAKE_MESSAGES], queue_arn(queue)),
+        allow([*FIND_QUEUE, *TAKE_MESSAGES], queues),
     ]
-    if dataset_ids and dataset_bucket_arn is not None and dataset_key_arn is not None:
-        prefixes = [
-            pulumi.Output.concat(dataset_bucket_arn, "/datasets/", dataset, "/*")
-            for dataset in dataset_ids
-        ]
-        statements += [
-            allow(["s3:GetObject", "s3:GetObjectVersion"], prefixes),
-            allow(["kms:Decrypt"], dataset_key_arn),
-        ]
-    return statements
 
 
 def _media(resources: EvalAiResources, actions: Sequence[str]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from ._evalai_storage import message_queue
 from ._functions import FAILURE_RETENTION_SECONDS, allow
 
 REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
+DATASET = re.compile(r"(?!\.+$)[A-Za-z0-9.-]{1,64}")
 MANIFEST = re.compile(r"[A-Za-z0-9.-]{1,64}/\d+")
 COST_TAG = "challenge"
 """Key of the tag that bills are divided by."""
@@ -40,7 +41,7 @@ class EvalClusterContainerArgs(TypedDict):
     """Submissions that are images, each run in isolation beside the challenge's datasets."""
 
     manifests: NotRequired[dict[str, str]]
-    """By dataset id, which must be one of the challenge's: Binary and version of its manifest,
+    """By id of a dataset that is attached to the challenge: Binary and version of its manifest,
     e.g. `7c1d/1`. Models find the dataset's files at /dataset/<id>. Default: none."""
     image_repositories: NotRequired[list[str]]
     """Where images may come from besides the challenge's own repository. Default: none."""
@@ -259,11 +260,9 @@ def check_container(
     """ValueError names the first argument that AWS or the chart would refuse."""
     if len(challenge["queue"]) > LONGEST_QUEUE:
         raise ValueError(f"{place}: its queue's name is longer than {LONGEST_QUEUE}")
-    if unknown := sorted(
-        set(container.get("manifests", {})) - set(challenge.get("dataset_ids", []))
-    ):
-        raise ValueError(f"{place}: manifests names {unknown[0]!r}, which isn't in dataset_ids")
-    for manifest in container.get("manifests", {}).values():
+    for dataset, manifest in container.get("manifests", {}).items():
+        if not DATASET.fullmatch(dataset):
+            raise ValueError(f"{place}: manifests: {dataset!r} is no id of a dataset")
         if not MANIFEST.fullmatch(manifest):
             raise ValueError(f"{place}: manifest {manifest!r} must be <Binary>/<version>")
     for repository in container.get("image_repositories", []):

@@ -9,6 +9,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 from . import __version__
 from .auth_pool import AuthPool
+from .challenge_roles import ChallengeRoles
 from .dashboard import Dashboard
 from .data_store import DataStore
 from .edge import Edge
@@ -22,6 +23,7 @@ NAME = "ai4h"
 
 COMPONENTS: list[type[pulumi.ComponentResource]] = [
     AuthPool,
+    ChallengeRoles,
     Dashboard,
     DataStore,
     Edge,

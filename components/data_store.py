@@ -323,8 +323,8 @@ class DataStore(pulumi.ComponentResource):
                     ],
                     self._control.arn,
                     [
-                        *(PARTITIONS, "changes", "dataset#*", "grant#*", "guard#*"),
-                        *("idempotency#*", *EVIDENCE_PARTITIONS),
+                        *(PARTITIONS, "challenge#*", "changes", "dataset#*", "grant#*"),
+                        *("guard#*", "idempotency#*", *EVIDENCE_PARTITIONS),
                     ],
                 ),
                 allow(

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
+from ._challenge_access import ChallengeDatasetsArgs
 from ._cluster_access import ADMIN_POLICY, VIEW_POLICY, access_entries
 from ._cluster_addons import NODE_ADDONS, AddonInstaller, addon_versions, workload_addons
 from ._cluster_karpenter import Karpenter
@@ -25,8 +26,9 @@ from ._cluster_operators import (
 )
 from ._cluster_pools import GPU, NodePool, evaluation_pool, gpu_pool, platform_pool
 from ._dashboard_parts import cluster_part
-from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings, check_evalai
+from ._evalai import EvalAi, EvalClusterEvalAiArgs, Surroundings
 from ._evalai_access import Identity
+from ._evalai_checks import check_evalai
 from ._evalai_containers import container_pool
 from ._keys import encryption_key, log_statement
 from ._node_count import count_nodes
@@ -71,12 +73,10 @@ class EvalClusterArgs(TypedDict):
     """Image release of nodes made on demand, e.g. v20261110. Default: latest, so patches come."""
     evalai: NotRequired[EvalClusterEvalAiArgs]
     """EvalAI. Default: none."""
-    dataset_bucket_arn: NotRequired[pulumi.Input[str]]
-    """Bucket of the datasets that challenges read. Default: none."""
-    dataset_key_arn: NotRequired[pulumi.Input[str]]
-    """Key of that bucket. Default: none."""
+    datasets: NotRequired[ChallengeDatasetsArgs]
+    """The datasets that EvalAI's challenges may use. Default: none."""
     alarm_topic_arn: NotRequired[pulumi.Input[str]]
-    """SNS topic that is told when submissions can't be handled. Default: no alarms."""
+    """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
     log_retention_days: NotRequired[int]
     """How long logs are kept, in days. Default: 365."""
     protect: NotRequired[bool]
@@ -91,9 +91,10 @@ class EvalCluster(pulumi.ComponentResource):
     with their roles, an encrypted default storage class, Karpenter with the node pools `platform`
     and `evaluation`, one with GPUs when asked for, and the load balancer controller. With `evalai`
     also its database, media bucket, task queue, secret, image repositories and build,
-    external-secrets and KEDA, a namespace for restricted pods, roles per challenge, and, given the
-    tag of its images, the application; for challenges with containers queues, a runner, machines
-    of their own and a budget.
+    external-secrets and KEDA, a namespace for restricted pods, roles per challenge with the
+    function that has them read the datasets attached to it, and, given the tag of its images, the
+    application; for challenges with containers queues, a runner, machines of their own and a
+    budget.
     """
 
     cluster_name: pulumi.Output[str]
@@ -269,6 +270,7 @@ class EvalCluster(pulumi.ComponentResource):
         if "evalai" not in args:
             return None
         around = Surroundings(
+            component=self._name,
             cluster_name=args["cluster_name"],
             cluster=self.cluster_name,
             vpc_id=args["vpc_id"],
@@ -279,8 +281,7 @@ class EvalCluster(pulumi.ComponentResource):
             provider=self._kubernetes,
             operators=operators,
             depends_on=depends_on,
-            dataset_bucket_arn=args.get("dataset_bucket_arn"),
-            dataset_key_arn=args.get("dataset_key_arn"),
+            datasets=args.get("datasets"),
             alarm_topic_arn=args.get("alarm_topic_arn"),
             log_retention_days=int(args.get("log_retention_days", 365)),
             protect=args.get("protect", True),
@@ -322,7 +323,6 @@ def check_arguments(args: EvalClusterArgs) -> None:
         check_evalai(
             args["evalai"],
             has_public_subnets="public_subnet_ids" in args,
-            has_datasets="dataset_bucket_arn" in args and "dataset_key_arn" in args,
         )
     both = set(args.get("admin_role_arns", [])) & set(args.get("view_role_arns", []))
     if both:

@@ -1,6 +1,8 @@
 """MiniStack with two more questions answered: how far stream consumers lag, and "save now".
 
 It also reads the answer of Cognito's pre token generation trigger as AWS does.
+It also learns the condition key `iam:PermissionsBoundary`, which it would take for absent: a policy
+that lets somebody write the policies of roles with a certain boundary only is enforced so.
 
 Run by the Python of MiniStack's own environment, not by ours. MiniStack keeps its state only on an
 orderly stop and forgets the records of DynamoDB streams then, so whoever stops it must first see
@@ -16,8 +18,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ministack import app as server  # pyright: ignore[reportMissingImports]
+from ministack.core import iam_actions  # pyright: ignore[reportMissingImports]
 from ministack.core.persistence import save_all  # pyright: ignore[reportMissingImports]
-from ministack.services import cognito, dynamodb, lambda_svc  # pyright: ignore[reportMissingImports]
+from ministack.services import (  # pyright: ignore[reportMissingImports]
+    cognito,
+    dynamodb,
+    iam,
+    lambda_svc,
+)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -56,6 +64,18 @@ def with_groups_of_tokens(payload: Any) -> dict[str, Any] | None:
     return answer
 
 
+def with_boundaries(context: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """The condition keys of a request, and for one on a role the role's permissions boundary."""
+
+    def keys(service: str, action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
+        found = context(service, action, body, params)
+        name = iam_actions._query_param(params, "RoleName") if service == "iam" else ""
+        boundary = (iam._roles.get(name) or {}).get("PermissionsBoundary")
+        return {**found, **({"iam:PermissionsBoundary": boundary} if boundary else {})}
+
+    return keys
+
+
 class Server:
     """The ASGI application in front of MiniStack's."""
 
@@ -81,5 +101,6 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 
 if __name__ == "__main__":
     cognito._extract_trigger_response = with_groups_of_tokens
+    iam_actions.request_tag_context = with_boundaries(iam_actions.request_tag_context)
     server.app = Server(server.app)
     server.main()

@@ -13,7 +13,7 @@ from functions.search.parameters import for_type
 from functions.shared.http import FHIR_JSON
 from functions.shared.resources import RESOURCE_TYPES, serialise
 
-RELEASED = "2026-11-25"
+RELEASED = "2026-11-29"
 """When what the API can do last changed."""
 
 _URL = "urn:base-url"
@@ -33,6 +33,18 @@ _EVIDENCE = {
     "definition": "urn:ai4h:operation:evidence",
     "documentation": "For a dataset's owner: who asked for it, was granted it, read it",
 }
+_ATTACHMENTS = [
+    {
+        "name": name,
+        "definition": f"urn:ai4h:operation:{name}",
+        "documentation": f"For a challenge's hosts: {what}",
+    }
+    for name, what in (
+        ("attach", "its evaluation uses the dataset, as its owner's grant allows"),
+        ("detach", "its evaluation no longer uses the dataset"),
+        ("attached", "the datasets that its evaluation uses"),
+    )
+]
 _EVERYTHING = {
     "name": "everything",
     "definition": f"{_HL7}/OperationDefinition/Patient-everything",
@@ -42,6 +54,7 @@ _IMPORT = {
     "definition": "urn:ai4h:operation:import",
     "documentation": "For administrators: resources from uploaded files of ndjson",
 }
+_OF_DATASETS = [_EVIDENCE, *_ATTACHMENTS]
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 _EXPORTS = {
     "": {"name": "export", "definition": f"{_BULK}/export"},
@@ -114,7 +127,7 @@ def _resource(name: str) -> dict[str, Any]:
 
 
 def _operations(name: str) -> list[dict[str, str]]:
-    own = {"Patient": [_EVERYTHING], "DocumentReference": [_EVIDENCE]}.get(name, [])
+    own = {"Patient": [_EVERYTHING], "DocumentReference": _OF_DATASETS}.get(name, [])
     return [*own, _EXPORTS[name]] if name in _EXPORTS else own
 
 

@@ -89,6 +89,18 @@ CONTRACTS: Mapping[tuple[str, str], Contract] = {
         "evidence", "The log of a dataset: who asked for it, was granted it, read it",
         {200: ("Evidence",)}, parameters=("after",),
     ),
+    ("POST", "/{type}/{id}/$attach"): Contract(
+        "attach", "Have a challenge's evaluation use a dataset", _OUTCOME,
+        parameters=("challenge",),
+    ),
+    ("POST", "/{type}/{id}/$detach"): Contract(
+        "detach", "Have a challenge's evaluation no longer use a dataset", _OUTCOME,
+        parameters=("challenge",),
+    ),
+    ("GET", "/{type}/$attached"): Contract(
+        "attached", "The datasets that a challenge's evaluation uses", {200: ("Parameters",)},
+        parameters=("challenge",),
+    ),
     ("POST", "/{type}/{id}/$erase"): Contract(
         "erase", "Delete for good, with all versions", _OUTCOME,
     ),

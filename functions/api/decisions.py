@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from functions.api import consents
@@ -24,7 +23,6 @@ from functions.shared.items import Version
 from functions.shared.resources import parse
 from functions.shared.store import Action
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIDING = frozenset({"Consent", "DocumentReference"})
 _KINDS: Mapping[str, Kind] = {
     "proposed": "asked",
@@ -133,8 +131,8 @@ def _events(identity: Identity, terms: Terms, version: Version) -> tuple[Event, 
         _KINDS[terms.status],
         version,
         grantees=sorted(terms.grantees),
-        start=_instant(terms.start),
-        end=_instant(terms.until),
+        start=grants.text(terms.start),
+        end=grants.text(terms.until),
         purposes=list(terms.purposes),
         reason=terms.reason,
     )
@@ -146,11 +144,6 @@ def _terms_of(last: Version) -> Terms:
     if stored is None or not stored.body:
         raise _settled("A Consent that was deleted stays so")
     return consents.terms(parse(stored.body), last.dataset)
-
-
-def _instant(microseconds: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _id(version: Version) -> str:

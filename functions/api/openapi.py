@@ -41,6 +41,10 @@ _MEDIA_TYPES = {"JsonPatch": JSON_PATCH, "OpenApi": _JSON, "UploadParts": _JSON}
 _MEDIA_TYPES |= {"UploadTickets": _JSON, "UploadStatus": _JSON, "BulkManifest": _JSON}
 _MEDIA_TYPES |= {"Evidence": "application/x-ndjson"}
 
+_OF_DATASETS = ("$attach", "$detach", "$evidence")
+_NAMED = (*_OF_DATASETS, "$everything", "$export")
+"""Operations that certain types have."""
+
 _EVERYWHERE = ("_format", "_pretty")
 
 _DESCRIPTION = """FHIR R4 (4.0.1) as JSON. Wherever there is GET, there is HEAD. Every error is an
@@ -117,7 +121,7 @@ def _has(kind: str, route: Route) -> bool:
         return bool(route.code) and route.code not in BY_UPLOADS | NOT_ON_BINARY
     if "{member}" in route.template:
         return kind in (RESOURCE, *COMPARTMENTS)
-    if any(word in route.template for word in ("$everything", "$evidence", "$export")):
+    if any(word in route.template for word in _NAMED):
         return kind in (RESOURCE, *_types_at(route.template))
     return True
 
@@ -167,7 +171,7 @@ def _types_at(template: str) -> list[str]:
         return list(COMPARTMENTS)
     if "$export" in template:
         return ["Group" if "{id}" in template else "Patient"]
-    if "$evidence" in template:
+    if any(word in template for word in _OF_DATASETS):
         return ["DocumentReference"]
     return ["Patient"] if "$everything" in template else sorted(RESOURCE_TYPES - {"Binary"})
 

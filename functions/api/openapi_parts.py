@@ -85,6 +85,10 @@ PARAMETERS: Mapping[str, Schema] = {
         "_typeFilter", "`Type?parameter=value`: of that type only what a search would find."
     ),
     "after": _query("after", "The number of a record: only those behind it.", _NUMBER),
+    "challenge": {
+        **_query("challenge", "The challenge's number.", {"type": "integer", "minimum": 1}),
+        "required": True,
+    },
     "start": _query("start", "The first day of care.", _WHEN),
     "end": _query("end", "The last day of care.", _WHEN),
     "mode": _query("mode", "What it is meant for.", {"enum": ["create", "update", "delete"]}),

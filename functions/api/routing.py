@@ -265,6 +265,32 @@ def _evidence(call: Call) -> Response:
     return evidence.export(call.request, call.identity, call.resource_id)
 
 
+def _attach(call: Call) -> Response:
+    from functions.api import attachments  # here, since few requests need it
+
+    _require_dataset(call)
+    return attachments.attach(call.request, call.identity, call.resource_id)
+
+
+def _detach(call: Call) -> Response:
+    from functions.api import attachments
+
+    _require_dataset(call)
+    return attachments.detach(call.request, call.identity, call.resource_id)
+
+
+def _attached(call: Call) -> Response:
+    from functions.api import attachments
+
+    _require_dataset(call)
+    return attachments.attached(call.request, call.identity)
+
+
+def _require_dataset(call: Call) -> None:
+    if call.resource_type != "DocumentReference":
+        raise FhirError(404, "not-supported", "Only a DocumentReference is attached.")
+
+
 def _parameters(request: Request) -> list[tuple[str, str]]:
     """Of a search: from the URL, and from a form that was posted."""
     return [*request.query, *(_form(request) if request.method == "POST" else ())]
@@ -300,6 +326,9 @@ ROUTES = (
     Route("GET", "/{type}/{id}/$everything", "", "read", _everything),
     Route("POST", "/{type}/{id}/$everything", "", "read", _everything),
     Route("GET", "/{type}/{id}/$evidence", "", "read", _evidence),
+    Route("POST", "/{type}/{id}/$attach", "", "attach", _attach),
+    Route("POST", "/{type}/{id}/$detach", "", "attach", _detach),
+    Route("GET", "/{type}/$attached", "", "attach", _attached),
     Route("GET", "/$export", "", None, _export),
     Route("POST", "/$export", "", None, _export),
     Route("GET", "/{type}/$export", "", "export", _export),
@@ -334,6 +363,9 @@ _WORDS = frozenset(
         "_history",
         "_search",
         "openapi.json",
+        "$attach",
+        "$attached",
+        "$detach",
         "$erase",
         "$everything",
         "$evidence",

@@ -13,7 +13,7 @@ from functions.shared.resources import RESOURCE_TYPES
 
 Operation = Literal[
     "create", "read", "vread", "update", "patch", "delete", "history", "search", "erase", "reindex",
-    "export", "import",
+    "export", "import", "attach",
 ]  # fmt: skip
 
 PRIVATE_TYPES = frozenset({"Binary", "DocumentReference", "Consent"})
@@ -30,7 +30,8 @@ FINANCIAL_TYPES = frozenset(_FINANCIAL.split())
 
 _ALL: frozenset[Operation] = frozenset(get_args(Operation))
 _READ: frozenset[Operation] = frozenset({"read", "vread", "search"})
-_CARE: frozenset[Operation] = _ALL - {"erase", "reindex", "import"}
+_CARE: frozenset[Operation] = _ALL - {"erase", "reindex", "import", "attach"}
+_ATTACH: frozenset[Operation] = frozenset({"attach"})
 
 # What describes a challenge: its study, its participants' groups and organisations, its metrics.
 _CHALLENGE_TYPES = frozenset(
@@ -46,7 +47,10 @@ RULES: Rules = {
     "non-practitioner": ((_READ, FINANCIAL_TYPES),),
     "auditor": ((_READ, frozenset({"Patient"})),),
     "data-owner": ((_CARE, PRIVATE_TYPES),),
-    "challenge-host": ((_CARE, _CHALLENGE_TYPES | PRIVATE_TYPES),),
+    "challenge-host": (
+        (_CARE, _CHALLENGE_TYPES | PRIVATE_TYPES),
+        (_ATTACH, frozenset({"DocumentReference"})),
+    ),
     "admin": ((_ALL, RESOURCE_TYPES),),
 }
 """Group -> (operations, resource types) it may do. A user in several groups has them all.

@@ -57,6 +57,7 @@ _RECENT = 50  # ids: what follows a message waits for it, so that it can't be fu
 Kind = Literal[
     "created", "changed", "withdrawn", "deleted",  # the dataset
     "asked", "granted", "declined", "revoked",  # a Consent on it
+    "attached", "detached",  # to an evaluation
     "read",
 ]  # fmt: skip
 
@@ -71,9 +72,9 @@ class Event:
     user: str
     time: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    """`resource` (a version; `resources` of a read), and what is known of: consents, grantees,
-    start, end, purposes, reason. Of a read that our functions didn't allow: `imported` from where,
-    `events` there, `until` when."""
+    """`resource` (a version; `resources` of a read; none of an attachment), and what is known of:
+    consents, grantees, start, end, purposes, reason. Of a read that our functions didn't allow:
+    `imported` from where, `events` there, `until` when."""
     id: str = ""
     """Of a read: the queue may bring it twice."""
 

@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.shared import access
@@ -41,6 +41,7 @@ STATES = "dataset#"
 
 _BATCH = 100  # keys of a BatchGetItem: AWS's limit
 _PARALLEL = 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Reach:
 def grantees(identity: Identity) -> frozenset[str]:
     """The names by which grants mean a user."""
     challenges = {
-        f"challenge#{group.removeprefix(CHALLENGE_GROUP)}"
+        challenge(group.removeprefix(CHALLENGE_GROUP))
         for group in identity.groups
         if group.startswith(CHALLENGE_GROUP)
     }
@@ -107,10 +108,8 @@ def reach(identity: Identity) -> Reach:
     names = [*sorted(grantees(identity)), f"subject#{identity.subject}"]
     with ThreadPoolExecutor(min(_PARALLEL, len(names))) as pool:
         found = [grant for grants in pool.map(_given, names) for grant in grants]
-    now = _microseconds()
-    current = [g for g in found if g.is_active and g.start <= now <= g.until]
-    named = {grant.dataset for grant in current}
-    datasets = frozenset(named - _withdrawn(named))
+    current = _current(found)
+    datasets = frozenset(grant.dataset for grant in current)
     return Reach(
         identity.subject,
         datasets=datasets,
@@ -135,6 +134,30 @@ def require_sight(identity: Identity, version: Version) -> tuple[str, ...]:
         access.require_owner(identity, kind, version.owner)
     dataset = resource_id if kind == "DocumentReference" else version.dataset
     return seen.grounds.get(dataset, ())
+
+
+def held(grantee: str) -> list[Grant]:
+    """The grants to one name that hold now. Reads the table."""
+    return _current(_given(grantee))
+
+
+def ends(found: Iterable[Grant]) -> dict[str, int]:
+    """Dataset -> when the last of its grants ends, in microseconds since 1970."""
+    last: dict[str, int] = {}
+    for grant in found:
+        last[grant.dataset] = max(grant.until, last.get(grant.dataset, 0))
+    return last
+
+
+def challenge(number: str) -> str:
+    """The name by which grants mean a challenge."""
+    return f"challenge#{number}"
+
+
+def text(microseconds: int) -> str:
+    """The beginning or the end of a grant as an instant."""
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def put(grant: Grant) -> Action:
@@ -162,6 +185,14 @@ def put_state(dataset: str, *, is_withdrawn: bool) -> Action:
             "Item": {**_state_key(dataset), "is_withdrawn": {"BOOL": is_withdrawn}},
         }
     }
+
+
+def _current(found: Iterable[Grant]) -> list[Grant]:
+    """Those that are active and in their period, of datasets that aren't withdrawn."""
+    now = _microseconds()
+    current = [grant for grant in found if grant.is_active and grant.start <= now <= grant.until]
+    withdrawn = _withdrawn({grant.dataset for grant in current})
+    return [grant for grant in current if grant.dataset not in withdrawn]
 
 
 def _given(grantee: str) -> list[Grant]:

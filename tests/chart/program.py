@@ -11,7 +11,6 @@ CHALLENGE = {
     "name": "kidney-ct",
     "challenge_id": 1,
     "queue": "kidney-ct-1-dev-5f0c9d2e",
-    "dataset_ids": ["0b9c1f4e"],
 }
 
 

@@ -155,8 +155,8 @@ def test_previews_write_nothing(graph: Graph) -> None:
 def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
     platform = stack_graph("prod")
     for resource in platform:
-        package, module, _kind = resource.type.split(":")
-        module = module.split("/")[0]
+        package, module, kind = resource.type.split(":")
+        module = "events" if kind in ("EventRule", "EventTarget") else module.split("/")[0]
         if module == "cloudtrail":
             arn = f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/{resource.name}-0a1b2c3"
             assert allowed(graph, "cloudtrail:CreateTrail", arn)
@@ -182,6 +182,15 @@ def test_deployments_may_make_budgets(graph: Graph) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/evaluation-evalai-kidney-ct-budget-0a1b2c3"
     assert allowed(graph, "iam:PassRole", role, "budgets.amazonaws.com")
     assert not allowed(graph, "iam:AttachRolePolicy", role, stop)
+
+
+def test_deployments_may_limit_the_roles_of_challenges(graph: Graph) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/evaluation-ai4h-mvp-dev-challenge-1"
+    for action in ("iam:CreateRole", "iam:TagRole", "iam:PutRolePermissionsBoundary"):
+        assert allowed(graph, action, role)
+    policy = f"arn:aws:iam::{ACCOUNT}:policy/evaluation-boundary-0a1b2c3"
+    assert allowed(graph, "iam:CreatePolicy", policy)
+    assert not allowed(graph, "iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/other")
 
 
 @pytest.mark.parametrize(

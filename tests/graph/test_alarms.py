@@ -7,12 +7,14 @@ import pulumi
 import pytest
 
 from components._alarms import raise_alarms, submissions_alarm
+from components.challenge_roles import ChallengeRoles
 from components.data_store import DataStore
 from components.gateway import Gateway
 from components.upload_bucket import UploadBucket
 from tests.graph.cloudwatch import DOCUMENTED
 from tests.graph.stores import MINIMAL, minimal
 from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
+from tests.graph.test_challenge_roles import ARGS as ROLES
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
@@ -36,6 +38,7 @@ def graph() -> Graph:
         )
         # Of EvalCluster, whose graph tests/graph/test_containers.py has.
         raise_alarms("evaluation", [submissions_alarm("failed")], TOPIC, pulumi.ResourceOptions())
+        ChallengeRoles("roles", {**ROLES, "alarm_topic_arn": TOPIC})
 
     return evaluate(program)
 
@@ -79,8 +82,13 @@ def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
     assert dimensions("data-search-red")["ClientId"] == ACCOUNT
     assert dimensions("uploads-unverified-uploads") == {"FunctionName": "uploads-completion-name"}
     assert dimensions("gateway-denied-requests") == {"ApiId": "gateway-api-id"}
-    failed = {dimensions(f"{name}-failed-events")["QueueName"] for name in ("data", "uploads")}
-    assert failed == {"data-failures-name", "uploads-failures-name"}
+    assert dimensions("roles-unreconciled-access") == {
+        "FunctionName": "roles-challenges-reconciler-name"
+    }
+    failed = {
+        dimensions(f"{name}-failed-events")["QueueName"] for name in ("data", "roles", "uploads")
+    }
+    assert failed == {f"{name}-failures-name" for name in ("data", "roles-challenges", "uploads")}
     # A fifth of 100 GiB, in the metric's MiB.
     assert graph.one(ALARM, "data-search-storage").inputs["threshold"] == 20_480
 

@@ -71,7 +71,7 @@ def test_a_runner_takes_messages_and_no_data(graph: Graph) -> None:
 
 
 def test_datasets_are_fetched_with_the_workers_role(graph: Graph) -> None:
-    (trust,) = statements(graph.one(ROLE, "evaluation-evalai-worker-kidney-ct").inputs[
+    (trust,) = statements(graph.one(ROLE, "evaluation-challenge-1").inputs[
         "assumeRolePolicy"
     ])  # fmt: skip
     subjects = [v for k, v in trust["Condition"]["StringEquals"].items() if k.endswith(":sub")]
@@ -93,9 +93,7 @@ def test_workers_score_from_a_queue_of_their_own(graph: Graph) -> None:
     assert "evaluation-evalai-kidney-ct-failed" in redrive["deadLetterTargetArn"]
     assert failed.inputs["messageRetentionSeconds"] == 14 * 24 * 3600
     (taking,) = [
-        s["Resource"]
-        for s in policy(graph, "evalai-worker-kidney-ct")
-        if "sqs:ReceiveMessage" in s["Action"]
+        s["Resource"] for s in policy(graph, "challenge-1") if "sqs:ReceiveMessage" in s["Action"]
     ]
     assert taking.endswith(f":{scoring}")
 
@@ -104,7 +102,9 @@ def test_somebody_is_told_of_failed_submissions(graph: Graph) -> None:
     assert not graph.all("aws:cloudwatch/metricAlarm:MetricAlarm")
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
     heard = build(with_container(), alarm_topic_arn=topic)
-    alarms = heard.all("aws:cloudwatch/metricAlarm:MetricAlarm")
+    alarms = [
+        a for a in heard.all("aws:cloudwatch/metricAlarm:MetricAlarm") if "-evalai-" in a.name
+    ]
     assert {a.name.rpartition("-failed-submissions")[0] for a in alarms} == {
         "evaluation-evalai-kidney-ct",
         "evaluation-evalai-skin",
@@ -204,7 +204,7 @@ def test_models_have_a_namespace_of_their_own(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"manifests": {"d9": "7c1d/1"}}, "'d9', which isn't in dataset_ids"),
+        ({"manifests": {"../d9": "7c1d/1"}}, "'../d9' is no id of a dataset"),
         ({"manifests": {"d1": "7c1d"}}, "manifest '7c1d' must be"),
         ({"image_repositories": ["registry/x:tag"]}, "without tag"),
         ({"max_seconds": 50_000}, "max_seconds must be from 10"),

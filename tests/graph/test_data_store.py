@@ -14,7 +14,7 @@ from components.data_store import DataStore
 from functions.api import guards, idempotency
 from functions.bulk import jobs
 from functions.indexer import quarantine
-from functions.shared import changes, evidence, grants
+from functions.shared import attachments, changes, evidence, grants
 from functions.shared.items import Version, item_of
 from tests.graph import stores
 from tests.graph.stores import ISSUER, MINIMAL, SMALL, build, granted
@@ -249,6 +249,7 @@ def test_the_api_guards_its_writes_and_touches_no_other_record(
         "ForAllValues:StringLike": {
             "dynamodb:LeadingKeys": [
                 f"{jobs.PREFIX}*",
+                f"{attachments.PREFIX}*",
                 changes.REGISTER,
                 f"{grants.STATES}*",
                 f"{grants.PREFIX}*",

@@ -25,6 +25,7 @@ OUTPUTS = {
     *("issuer", "overflow_bucket", "portal_url", "region"),
     *("search_endpoint", "stage_url", "table_name", "usage_plan_id", "user_pool_id"),
 }
+LOCAL_OUTPUTS = {"challenge_role_arns", "reconciler_function_name"}
 CLUSTER_OUTPUTS = {
     *("cluster_name", "kubeconfig_command", "oidc_provider_arn"),
     *("evalai_image_project", "evalai_url"),
@@ -60,15 +61,15 @@ def test_same_resources_in_preview_and_update(graphs: dict[str, Graph], stack: s
 def test_everything_belongs_to_a_component(graphs: dict[str, Graph], stack: str) -> None:
     graph = graphs[stack]
     top = [r for r in graph if r.parent not in graph.resources]
-    cluster = set() if stack == "local" else {"EvalCluster"}
-    assert {r.type for r in top} == {f"ai4h:index:{name}" for name in COMPONENTS | cluster}
+    workers = {"ChallengeRoles" if stack == "local" else "EvalCluster"}
+    assert {r.type for r in top} == {f"ai4h:index:{name}" for name in COMPONENTS | workers}
     assert all(r.urn in graph.registered_outputs for r in top)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_outputs(graphs: dict[str, Graph], stack: str) -> None:
     graph = graphs[stack]
-    assert set(graph.outputs) == OUTPUTS | (set() if stack == "local" else CLUSTER_OUTPUTS)
+    assert set(graph.outputs) == OUTPUTS | (LOCAL_OUTPUTS if stack == "local" else CLUSTER_OUTPUTS)
     assert not [n for n, v in graph.outputs.items() if v is None or isinstance(v, Unknown)]
     assert "api_keys" in graph.secret_outputs
 
@@ -200,6 +201,7 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     "no such group": ("dev", {"singleFactorGroups": '["nurse"]'}, "singleFactorGroups: ['nurse']"),
     "foreign origin": ("prod", {"developmentOrigins": '["http://x"]'}, "developmentOrigins"),
     "nobody reaches the cluster": ("dev", {"clusterPublicAccessCidrs": "[]"}, "name the ranges"),
+    "workers elsewhere": ("dev", {"workerIssuer": "oidc.example.org"}, "workerIssuer: for"),
     "everybody does": ("prod", {"clusterPublicAccessCidrs": '["0.0.0.0/0"]'}, "whole internet"),
 }
 

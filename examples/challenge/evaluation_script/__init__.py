@@ -1,0 +1,5 @@
+"""What EvalAI's worker imports."""
+
+from .main import evaluate
+
+__all__ = ["evaluate"]
