@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import bundles, cold_start, platform, program, search, uploads, warm
+from benchmarks import bundles, cold_start, load, platform, program, search, uploads, warm
 from benchmarks.figures import Figure, machine
 from benchmarks.platform import Platform
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Platform], Iterable[Figure]]] = {
     "search": search.figures,
     "uploads": uploads.figures,
     "platform": platform.figures,
+    "load": load.figures,
 }
 
 

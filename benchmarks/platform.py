@@ -7,7 +7,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def figures(platform: Platform) -> Iterator[Figure]:
     stack = platform.stack
     yield Figure("platform ready, empty data, warm caches", "s", [platform.ready], at_most=45)
     yield from _api(stack)
-    yield Figure("memory of the whole platform", "MB", [_memory(stack)], at_most=1500)
+    yield Figure("memory of the whole platform", "MB", [memory(stack)], at_most=1500)
 
 
 def id_token(stack: dict[str, Any], group: str) -> str:
@@ -102,11 +102,15 @@ def _session(stack: dict[str, Any]) -> requests.Session:
     return made
 
 
-def _memory(stack: dict[str, Any]) -> float:
+def memory(stack: dict[str, Any]) -> float:
     """Resident memory of everything that was started, in MB."""
-    processes = [psutil.Process(pid) for pid in stack["pids"].values()]
-    everyone = {p.pid: p for one in processes for p in [one, *one.children(recursive=True)]}
-    return sum(p.memory_info().rss for p in everyone.values()) / 1e6
+    used = 0.0
+    for pid in stack["pids"].values():
+        one = psutil.Process(pid)
+        for process in (one, *one.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # a function's, which ended meanwhile
+                used += process.memory_info().rss
+    return used / 1e6
 
 
 def _api(stack: dict[str, Any]) -> Iterator[Figure]:
