@@ -3,6 +3,8 @@
 It also reads the answer of Cognito's pre token generation trigger as AWS does.
 It also learns the condition key `iam:PermissionsBoundary`, which it would take for absent: a policy
 that lets somebody write the policies of roles with a certain boundary only is enforced so.
+It also lets some requests of REST APIs run at a time while others wait for their turn: MiniStack
+starts a process for each that finds the others busy, and 50 take more memory than one machine has.
 
 Run by the Python of MiniStack's own environment, not by ours. MiniStack keeps its state only on an
 orderly stop and forgets the records of DynamoDB streams then, so whoever stops it must first see
@@ -13,6 +15,7 @@ version.
 - `POST /_local/save`: writes the state of all services to STATE_DIR; 204.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,6 +29,9 @@ from ministack.services import (  # pyright: ignore[reportMissingImports]
     iam,
     lambda_svc,
 )
+
+AT_ONCE = 8
+"""Requests of REST APIs."""
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -81,6 +87,7 @@ class Server:
 
     def __init__(self, inner: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._inner = inner
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"], scope.get("path"), scope.get("method"):
@@ -89,6 +96,9 @@ class Server:
             case "http", "/_local/save", "POST":
                 save_all(server._build_persistence_save_dict())
                 await _answer(send, 204, b"")
+            case "http", str(path), _ if path.startswith("/_aws/execute-api/"):
+                async with self._turns:
+                    await self._inner(scope, receive, send)
             case _:
                 await self._inner(scope, receive, send)
 

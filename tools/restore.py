@@ -42,7 +42,7 @@ from functions.shared.store import Action, ActionRefused
 from functions.uploads import records
 from functions.uploads.state import parse_key
 
-SEGMENTS = 8
+SEGMENTS = 16
 """Parts of a table that are copied at once."""
 
 WAIT_SECONDS = 12 * 3600

@@ -132,6 +132,16 @@ def test_forgeries_are_refused(pool: Issuer, forgery: str) -> None:
     assert value not in identity._verified
 
 
+@pytest.mark.parametrize(("claim", "seconds"), [("iat", 3), ("nbf", 3), ("exp", -3)])
+def test_clocks_may_differ_by_some_seconds(pool: Issuer, claim: str, seconds: int) -> None:
+    def token(by: int) -> str:
+        return pool.token(**{claim: int(time.time()) + by})
+
+    assert authenticate(request(token(seconds))).subject == "subject-1"
+    with pytest.raises(FhirError):
+        authenticate(request(token(20 * seconds)))
+
+
 def test_a_token_is_remembered_until_it_expires(
     pool: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
