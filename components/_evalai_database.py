@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import json_document
+from ._functions import service_trust
+
 # Of the versions that EvalAI's Django 2.2 works with the newest; upstream develops with it.
 MAJOR_VERSION = "17"
 PORT = 5432
@@ -12,6 +15,7 @@ NAME = USER = "evalai"
 VOLUME_GIB, LARGEST_VOLUME_GIB = 20, 200
 BACKUP_DAYS = 35  # the longest that RDS offers
 INSIGHTS_DAYS = 7  # what costs nothing
+MONITORING_SECONDS = 60
 PARAMETERS = {
     "rds.force_ssl": "1",
     "log_connections": "1",
@@ -72,6 +76,9 @@ def database(
         ca_cert_identifier="rds-ca-rsa2048-g1",  # in the bundle that the image brings
         backup_retention_period=BACKUP_DAYS,
         copy_tags_to_snapshot=True,
+        iam_database_authentication_enabled=True,  # for people; EvalAI itself has the password
+        monitoring_interval=MONITORING_SECONDS,
+        monitoring_role_arn=_monitoring_role(name, opts).arn,
         performance_insights_enabled=True,
         performance_insights_kms_key_id=key.arn,
         performance_insights_retention_period=INSIGHTS_DAYS,
@@ -80,6 +87,30 @@ def database(
         final_snapshot_identifier=f"{name}-final" if protect else None,
         opts=kept,
     )
+
+
+def _monitoring_role(name: str, opts: pulumi.ResourceOptions) -> aws.iam.Role:
+    """What RDS takes to write the machine's figures into its log group.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+    """
+    role = aws.iam.Role(
+        f"{name}-monitoring",
+        description="RDS writes enhanced monitoring",
+        assume_role_policy=json_document(service_trust("monitoring.rds.amazonaws.com")),
+        opts=opts,
+    )
+    aws.iam.RolePolicyAttachment(
+        f"{name}-monitoring",
+        role=role.name,
+        policy_arn=pulumi.Output.concat(
+            "arn:",
+            aws.get_partition_output().partition,
+            ":iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+        ),
+        opts=opts,
+    )
+    return role
 
 
 def _group(

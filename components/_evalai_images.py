@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._buckets import bucket_policy, private_bucket
+from ._buckets import bucket_policy, log_access, private_bucket
 from ._documents import json_document
 from ._functions import allow, code_hash, service_trust
 
@@ -146,6 +146,7 @@ class EvalAiImages:
     def _source(self) -> aws.s3.BucketObjectv2:
         bucket = private_bucket(f"{self._name}-source", key_arn=self._key.arn, opts=self._opts)
         bucket_policy(f"{self._name}-source", bucket)
+        log_access(f"{self._name}-source-logs", bucket, opts=self._opts)
         files = source_files()
         return aws.s3.BucketObjectv2(
             f"{self._name}-source",

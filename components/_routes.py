@@ -184,6 +184,7 @@ class RouteTable:
             resource_id=resource_id,
             http_method="OPTIONS",
             authorization="NONE",
+            request_validator_id=self.validator_id,
         )
         integration = part(
             aws.apigateway.Integration,

@@ -21,7 +21,7 @@ from ._endpoints import url
 from ._keys import encryption_key, log_statement
 from ._portal import portal_bucket, security_headers, serve
 from ._routes import STAGE
-from ._web_acl import ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
+from ._web_acl import KEY_RATE_LIMIT, ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
 
 PORTAL = Path(__file__).parent.parent / "portal" / "site"
 GLOBAL_REGION = "us-east-1"
@@ -70,6 +70,8 @@ class EdgeArgs(TypedDict):
     """Countries that aren't served; instead of `allowed_countries`. Default: none."""
     rate_limit: NotRequired[int]
     """Requests per client address and five minutes before the firewall blocks. Default: 2,000."""
+    key_rate_limit: NotRequired[int]
+    """Requests per API key and five minutes before the firewall blocks. Default: 60,000."""
     origin_secret_version: NotRequired[int]
     """Counts up to rotate the secret between edge and API. Default: 1."""
     portal_path: NotRequired[str]
@@ -140,7 +142,11 @@ class Edge(pulumi.ComponentResource):
         firewall = web_acl(
             f"{name}-firewall",
             scope=Scope.EDGE,
-            rules=baseline_rules([f"/{STAGE}"], int(args.get("rate_limit", 2000))),
+            rules=baseline_rules(
+                [f"/{STAGE}"],
+                int(args.get("rate_limit", 2000)),
+                int(args.get("key_rate_limit", KEY_RATE_LIMIT)),
+            ),
             key_arn=global_key.arn,
             retention_days=retention,
             region=GLOBAL_REGION,

@@ -13,7 +13,7 @@ from ._dashboard_parts import gateway_part
 from ._gateway_responses import gateway_responses
 from ._keys import encryption_key, log_statement
 from ._routes import STAGE, Route, RouteTable, part, triggers
-from ._web_acl import Scope, baseline_rules, origin_secret_rule, web_acl
+from ._web_acl import KEY_RATE_LIMIT, Scope, baseline_rules, behind_edge_rules, web_acl
 
 # The template of a path, not its query: queries may name patients. No header, so no token.
 ACCESS_LOG = {
@@ -304,9 +304,9 @@ class Gateway(pulumi.ComponentResource):
     ) -> aws.wafv2.WebAcl:
         """Behind an edge, the secret tells its requests; without one, the stage is the edge."""
         if origin_secrets is None:
-            rules = baseline_rules([f"/{STAGE}"], rate_limit=2000)
+            rules = baseline_rules([f"/{STAGE}"], rate_limit=2000, key_rate_limit=KEY_RATE_LIMIT)
         else:
-            rules = [origin_secret_rule(origin_secrets)]
+            rules = behind_edge_rules(origin_secrets)
         acl = web_acl(
             f"{self._name}-firewall",
             scope=Scope.REGION,

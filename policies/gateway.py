@@ -29,11 +29,7 @@ RULES = (
         "validated-requests",
         "The gateway checks requests before a function does",
         METHOD,
-        lambda resource: (
-            needs("requestValidatorId", advice="name a request validator")(resource)
-            if resource.inputs.get("authorization") not in ("NONE", UNKNOWN)
-            else iter(())
-        ),
+        needs("requestValidatorId", advice="name a request validator"),
     ),
     rule(
         "metered-keys",

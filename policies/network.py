@@ -12,6 +12,8 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 SUBNET = "aws:ec2/subnet:Subnet"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+WEB_ACL = "aws:wafv2/webAcl:WebAcl"
+KNOWN_ATTACKS = "AWSManagedRulesKnownBadInputsRuleSet"
 TLS_POLICIES = ("Policy-Min-TLS-1-2-2019-07", "Policy-Min-TLS-1-2-PFS-2023-10")
 TLS_VERSIONS = ("TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025")
 
@@ -26,6 +28,18 @@ def _rules_inside(resource: Resource) -> Iterator[str]:
     for key in ("ingress", "egress"):
         if listed(resource.inputs.get(key)):
             yield f"{key} is set in the group: give each rule a resource, which others can see"
+
+
+def _lets_attacks_through(resource: Resource) -> Iterator[str]:
+    rules = resource.inputs.get("rules")
+    if rules is UNKNOWN:
+        return
+    groups = {
+        read(rule, "statement.managedRuleGroupStatement.name"): read(rule, "overrideAction.none")
+        for rule in listed(rules)
+    }
+    if groups.get(KNOWN_ATTACKS, UNKNOWN if UNKNOWN in groups else None) is None:
+        yield f"rules lacks {KNOWN_ATTACKS}, or only counts what it finds"
 
 
 def _plain_http(resource: Resource) -> Iterator[str]:
@@ -74,6 +88,12 @@ RULES = (
             *TLS_VERSIONS,
             advice="a domain and certificate of one's own allow for it",
         ),
+    ),
+    rule(
+        "known-attacks-refused",
+        "A firewall refuses inputs that are known to attack",
+        WEB_ACL,
+        _lets_attacks_through,
     ),
     rule(
         "filtered-edge",

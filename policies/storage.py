@@ -97,6 +97,12 @@ RULES = (
         needs("backupRetentionPeriod", advice="keep backups for some days at least"),
     ),
     rule(
+        "monitored-database",
+        "What a database's machine does is seen",
+        DATABASE,
+        needs("monitoringInterval", advice="have RDS write its figures, each minute"),
+    ),
+    rule(
         "protected-data",
         "What holds data isn't deleted by a deployment",
         (DATABASE, DOMAIN, TABLE, USER_POOL),

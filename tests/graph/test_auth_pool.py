@@ -118,7 +118,7 @@ def test_a_firewall_stands_before_sign_in(graph: Graph) -> None:
     assert graph.waits_for(association, graph.one(POOL))
     assert graph.waits_for(association, graph.one(WEB_ACL))
     rules = {rule["name"]: rule for rule in graph.one(WEB_ACL).inputs["rules"]}
-    assert rules["rate"]["action"] == {"block": {}}
+    assert rules["rate"]["action"]["block"]["customResponse"]["responseCode"] == 429
     assert {rule for rule in rules if rule.startswith("AWS")} == {
         "AWSManagedRulesAmazonIpReputationList",
         "AWSManagedRulesCommonRuleSet",

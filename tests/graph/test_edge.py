@@ -1,6 +1,7 @@
 """Edge: distribution, firewall, portal and origin secret."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -137,12 +138,31 @@ def test_large_marked_up_bodies_pass_on_api_paths_only(graph: Graph) -> None:
     counted = {o["name"] for o in core["ruleActionOverrides"]}
     assert counted == {"SizeRestrictions_BODY", "CrossSiteScripting_BODY"}
     elsewhere = rules["body-rules-outside-api"]
-    assert elsewhere["action"] == {"block": {}}
+    assert elsewhere["action"]["block"]["customResponse"]["responseCode"] == 403
     labels, outside = elsewhere["statement"]["andStatement"]["statements"]
     assert len(labels["orStatement"]["statements"]) == 2
     path = outside["notStatement"]["statement"]["byteMatchStatement"]
     assert (path["searchString"], path["positionalConstraint"]) == ("/api", "STARTS_WITH")
     assert len({rule["priority"] for rule in rules.values()}) == len(rules)
+
+
+def test_floods_by_address_or_key_and_huge_bodies_are_refused_as_the_api_would() -> None:
+    acl = build({"rate_limit": 100, "key_rate_limit": 700}).one("aws:wafv2/webAcl:WebAcl").inputs
+    rules = {rule["name"]: rule for rule in acl["rules"]}
+    rate = rules["rate"]["statement"]["rateBasedStatement"]
+    assert (rate["aggregateKeyType"], rate["limit"]) == ("IP", 100)
+    by_key = rules["rate-of-key"]["statement"]["rateBasedStatement"]
+    assert (by_key["aggregateKeyType"], by_key["limit"]) == ("CUSTOM_KEYS", 700)
+    assert by_key["customKeys"][0]["header"]["name"] == "x-api-key"
+    length = rules["length"]["statement"]["regexMatchStatement"]
+    assert length["fieldToMatch"] == {"singleHeader": {"name": "content-length"}}
+    assert re.fullmatch(length["regexString"], str(10 * 1024 * 1024))
+    assert not re.fullmatch(length["regexString"], "9999999")
+    bodies = {body["key"]: json.loads(body["content"]) for body in acl["customResponseBodies"]}
+    for name, status in {"rate": 429, "rate-of-key": 429, "length": 413}.items():
+        answer = rules[name]["action"]["block"]["customResponse"]
+        assert answer["responseCode"] == status
+        assert bodies[answer["customResponseBodyKey"]]["resourceType"] == "OperationOutcome"
 
 
 def policy(graph: Graph, name: str) -> list[dict[str, Any]]:

@@ -302,8 +302,9 @@ def matches(statement: dict[str, Any]) -> list[str]:
 
 def test_behind_an_edge_only_its_requests_pass(graph: Graph) -> None:
     acl = graph.one(WEB_ACL)
-    (rule,) = acl.inputs["rules"]
-    assert rule["action"] == {"block": {}}
+    rule, attacks = acl.inputs["rules"]
+    assert attacks["name"] == "AWSManagedRulesKnownBadInputsRuleSet"
+    assert rule["action"]["block"]["customResponse"]["responseCode"] == 403
     assert matches(rule["statement"]) == ["current", "next"]
     association = graph.one("aws:wafv2/webAclAssociation:WebAclAssociation")
     assert graph.waits_for(association, graph.one("aws:apigateway/stage:Stage"))
