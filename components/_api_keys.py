@@ -161,7 +161,7 @@ class ApiKeys:
         aws.secretsmanager.SecretVersion(
             resource,
             secret_id=secret.id,
-            secret_string=pulumi.Output.secret(self.newest[label].value),
+            secret_string=self.newest[label].value,
             opts=self._opts,
         )
         self.secrets[label] = secret
