@@ -29,6 +29,7 @@ from ._evalai_containers import (
     container_settings,
     container_values,
     cost_tags,
+    failed_queue,
     scoring_queue,
 )
 from ._evalai_database import database
@@ -159,6 +160,10 @@ class EvalAi:
         self._resources = EvalAiResources(
             args["environment"], self._bucket.arn, self._tasks.arn, key.arn
         )
+        self._ground = Ground(
+            *(around.cluster_name, around.identity, key, self._images),
+            *(around.alarm_topic_arn, around.protect, opts),
+        )
         workers = self._workers(args.get("challenges", []))
         tokens = [entry["container"]["tokenSecret"] for entry in workers if "container" in entry]
         ready = self._namespaces(tokens)
@@ -230,7 +235,11 @@ class EvalAi:
         return Challenge(
             int(challenge["challenge_id"]),
             self._around.identity.trust(accounts),
-            worker_statements(self._resources, queue_arn(_scored(challenge))),
+            worker_statements(
+                self._resources,
+                queue_arn(_scored(challenge)),
+                of_evalai="container" not in challenge,
+            ),
             cost_tags(self._around.cluster_name, challenge["name"]),
         )
 
@@ -247,18 +256,14 @@ class EvalAi:
         if "image" in challenge:
             repository, _, tag = challenge["image"].rpartition(":")
             entry["image"] = {"repository": repository, "tag": tag}
+        failed = failed_queue(self._name, challenge, self._ground)
         if "container" in challenge:
             entry["container"] = container_values(
-                self._name, challenge, challenge["container"], self._ground()
+                self._name, challenge, challenge["container"], failed, self._ground
             )
+        else:
+            entry["failedQueueArn"] = failed.arn
         return entry
-
-    def _ground(self) -> Ground:
-        around = self._around
-        return Ground(
-            *(around.cluster_name, around.identity, self._key, self._images),
-            *(around.alarm_topic_arn, around.protect, self._opts),
-        )
 
     def _release(
         self,

@@ -122,12 +122,16 @@ def application_statements(
 
 
 def worker_statements(
-    resources: EvalAiResources, queues: pulumi.Input[str]
+    resources: EvalAiResources, queues: pulumi.Input[str], *, of_evalai: bool = True
 ) -> list[dict[str, Any]]:
-    """For workers: their queue, and results. Datasets are the reconciler's to allow."""
+    """For workers: their queue, and results. Datasets are the reconciler's to allow.
+
+    A queue that EvalAI made (`of_evalai`) they set up before they begin.
+    """
+    setting_up = ["sqs:SetQueueAttributes"] if of_evalai else []
     return [
         *_media(resources, ["s3:GetObject", "s3:PutObject"]),
-        allow([*FIND_QUEUE, *TAKE_MESSAGES], queues),
+        allow([*FIND_QUEUE, *TAKE_MESSAGES, *setting_up], queues),
     ]
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ._evalai_containers import check_container
+from ._evalai_containers import LONGEST_QUEUE, check_container
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 IMAGE = re.compile(r"[^/:]+(:\d+)?/[^:]+:[\w.-]+")
@@ -40,5 +40,7 @@ def _check_challenge(challenge: Mapping[str, Any], environment: str) -> None:
             f"{place}: {challenge['queue']!r} is no queue of EvalAI in {environment!r}: those are"
             f" <title>-<id>-{environment}-<more>"
         )
+    if len(challenge["queue"]) > LONGEST_QUEUE:
+        raise ValueError(f"{place}: its queue's name is longer than {LONGEST_QUEUE}")
     if "container" in challenge:
         check_container(place, challenge, challenge["container"])

@@ -33,6 +33,7 @@ MANIFEST = re.compile(r"[A-Za-z0-9.-]{1,64}/\d+")
 COST_TAG = "challenge"
 """Key of the tag that bills are divided by."""
 LONGEST_QUEUE = 80 - len("-scoring")
+MOST_HIDDEN_SECONDS = 12 * 3600
 # SQS hides a message for 12 hours at most, and the runner takes it anew before that.
 LONGEST_RUN_SECONDS = 11 * 3600
 
@@ -124,38 +125,47 @@ def container_settings(
     }
 
 
+def failed_queue(label: str, challenge: Mapping[str, Any], ground: Ground) -> aws.sqs.Queue:
+    """Where messages of a challenge go that nobody could handle, and somebody is told."""
+    resource = f"{label}-{challenge['name']}"
+    failed = message_queue(
+        f"{resource}-failed",
+        physical_name=f"{challenge['queue']}-failed",
+        key=ground.key,
+        retention_seconds=FAILURE_RETENTION_SECONDS,
+        tags=cost_tags(ground.cluster_name, challenge["name"]),
+        opts=ground.opts,
+    )
+    if ground.alarm_topic_arn is not None:
+        alarm = submissions_alarm(failed.name)
+        raise_alarms(resource, [alarm], ground.alarm_topic_arn, ground.opts)
+    return failed
+
+
 def container_values(
     label: str,
     challenge: Mapping[str, Any],
     container: EvalClusterContainerArgs,
+    failed: aws.sqs.Queue,
     ground: Ground,
 ) -> dict[str, Any]:
     """Makes what the runner of a challenge needs; the chart's values for it."""
     name, queue = challenge["name"], challenge["queue"]
     resource = f"{label}-{name}"
     tags = cost_tags(ground.cluster_name, name)
-    failed = message_queue(
-        f"{resource}-failed",
-        physical_name=f"{queue}-failed",
-        key=ground.key,
-        retention_seconds=FAILURE_RETENTION_SECONDS,
-        tags=tags,
-        opts=ground.opts,
-    )
     scoring = message_queue(
         f"{resource}-scoring",
         physical_name=scoring_queue(queue),
         key=ground.key,
         # A worker doesn't ask for more time: so it is hidden for the longest evaluation.
-        visibility_seconds=int(challenge.get("max_evaluation_seconds", 3600)) + 300,
+        visibility_seconds=min(
+            int(challenge.get("max_evaluation_seconds", 3600)) + 300, MOST_HIDDEN_SECONDS
+        ),
         tries=3,
         failed=failed,
         tags=tags,
         opts=ground.opts,
     )
-    if ground.alarm_topic_arn is not None:
-        alarm = submissions_alarm(failed.name)
-        raise_alarms(resource, [alarm], ground.alarm_topic_arn, ground.opts)
     token = aws.secretsmanager.Secret(
         f"{resource}-token",
         description=f"EvalAI: token of a host of {name}, put in by hand",
@@ -258,8 +268,6 @@ def check_container(
     place: str, challenge: Mapping[str, Any], container: EvalClusterContainerArgs
 ) -> None:
     """ValueError names the first argument that AWS or the chart would refuse."""
-    if len(challenge["queue"]) > LONGEST_QUEUE:
-        raise ValueError(f"{place}: its queue's name is longer than {LONGEST_QUEUE}")
     for dataset, manifest in container.get("manifests", {}).items():
         if not DATASET.fullmatch(dataset):
             raise ValueError(f"{place}: manifests: {dataset!r} is no id of a dataset")

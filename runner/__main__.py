@@ -4,6 +4,7 @@ python -m runner serve              # takes submissions until it is told to stop
 python -m runner fetch              # trusted steps around a model
 python -m runner isolated --wait 120
 python -m runner collect 42
+python -m runner queue URL FAILED_QUEUE_ARN SECONDS  # before a worker starts
 """
 
 from __future__ import annotations
@@ -42,10 +43,16 @@ def main() -> int:
     commands.add_parser("fetch")
     commands.add_parser("isolated").add_argument("--wait", type=float, default=0)
     commands.add_parser("collect").add_argument("submission", type=int)
+    queue = commands.add_parser("queue")
+    queue.add_argument("url")
+    queue.add_argument("failed_queue_arn")
+    queue.add_argument("seconds", type=int)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if arguments.command == "isolated":
         return isolated(arguments.wait)
+    if arguments.command == "queue":
+        return set_up_queue(arguments.url, arguments.failed_queue_arn, arguments.seconds)
     settings = load(arguments.settings)
     if arguments.command == "fetch":
         return fetch(settings)
@@ -61,7 +68,7 @@ def serve(settings: Settings) -> None:
 
     from .cluster import Cluster
     from .evalai import EvalAi
-    from .messages import Queue
+    from .messages import Queue, set_up
     from .submissions import Submissions, utc_now
 
     stopping = Event()
@@ -71,14 +78,15 @@ def serve(settings: Settings) -> None:
     while not token.exists() and not stopping.wait(POLL_SECONDS):
         logger.warning("No token of a host yet: see docs/challenge-host.md.")
     config.load_incluster_config()
-    queue = Queue(_aws("sqs"), settings.queue_url, settings.scoring_queue_url)
+    sqs = _aws("sqs")
+    queue = Queue(sqs, settings.queue_url, settings.scoring_queue_url)
     submissions = Submissions(
         settings,
         queue,
         EvalAi(settings.api_url, settings.api_host, token),
         Cluster(client.ApiClient(), settings.namespace, settings.challenge),
     )
-    queue.set_aside_failures(settings.failed_queue_arn)
+    set_up(sqs, settings.queue_url, settings.failed_queue_arn)
     kept = swept = time.monotonic()
     while not stopping.is_set():
         took = submissions.take(0 if submissions.held else POLL_SECONDS)
@@ -106,6 +114,20 @@ def fetch(settings: Settings) -> int:
         logger.error("%s", error)
         return 1
     logger.info("%s bytes", size)
+    return 0
+
+
+def set_up_queue(url: str, failed_queue_arn: str, seconds: int) -> int:
+    """Makes EvalAI's queue fit for workers, which never ask for more time."""
+    from .messages import WORKER_RECEIVES, set_up
+
+    set_up(
+        _aws("sqs"),
+        url,
+        failed_queue_arn,
+        receives=WORKER_RECEIVES,
+        visible_after_seconds=seconds,
+    )
     return 0
 
 

@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 VISIBLE_AFTER_SECONDS = 180
 # A message is received again only when its runner went away; after that often something is wrong.
 RECEIVES = 10
+# A worker deletes a message however its evaluation ended: again means that it was killed.
+WORKER_RECEIVES = 3
 IMAGE = re.compile(r"(?P<repository>[a-z0-9][a-z0-9.:/_-]{0,254})@sha256:[0-9a-f]{64}")
 
 
@@ -75,18 +77,29 @@ def refusal(image: str, repositories: Sequence[str]) -> str:
     return ""
 
 
+def set_up(
+    sqs: Any,
+    url: str,
+    failed_queue_arn: str,
+    *,
+    receives: int = RECEIVES,
+    visible_after_seconds: int = VISIBLE_AFTER_SECONDS,
+) -> None:
+    """Makes a queue of EvalAI set aside what nobody could handle, and hide what is being handled
+    for long enough: EvalAI makes its queues without the one and with half a minute of the other."""
+    redrive = {"deadLetterTargetArn": failed_queue_arn, "maxReceiveCount": receives}
+    attributes = {
+        "RedrivePolicy": json.dumps(redrive),
+        "VisibilityTimeout": str(visible_after_seconds),
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+
+
 class Queue:
     """The challenge's queue, and the one that its workers score from."""
 
     def __init__(self, sqs: Any, url: str, scoring_url: str) -> None:
         self._sqs, self._url, self._scoring_url = sqs, url, scoring_url
-
-    def set_aside_failures(self, failed_queue_arn: str) -> None:
-        """Messages that nobody could handle go to another queue. EvalAI makes its own without."""
-        redrive = {"deadLetterTargetArn": failed_queue_arn, "maxReceiveCount": RECEIVES}
-        self._sqs.set_queue_attributes(
-            QueueUrl=self._url, Attributes={"RedrivePolicy": json.dumps(redrive)}
-        )
 
     def receive(self, wait_seconds: int) -> Message | None:
         """The next message. None when there is none, or when we may not take any now: that is how

@@ -96,6 +96,8 @@ def test_workers_score_from_a_queue_of_their_own(graph: Graph) -> None:
         s["Resource"] for s in policy(graph, "challenge-1") if "sqs:ReceiveMessage" in s["Action"]
     ]
     assert taking.endswith(f":{scoring}")
+    assert "sqs:SetQueueAttributes" not in granted(policy(graph, "challenge-1"))
+    assert "failedQueueArn" not in worker(graph)
 
 
 def test_somebody_is_told_of_failed_submissions(graph: Graph) -> None:

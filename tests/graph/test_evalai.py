@@ -133,6 +133,13 @@ def test_tasks_that_nobody_finishes_are_set_aside(graph: Graph) -> None:
     assert "evaluation-evalai-data" in tasks["kmsMasterKeyId"]
 
 
+def test_submissions_that_nobody_evaluates_are_set_aside(graph: Graph) -> None:
+    failed = graph.one(QUEUE, "evaluation-evalai-kidney-ct-failed").inputs
+    assert failed["name"] == f"{CHALLENGE['queue']}-failed"
+    (worker,) = graph.one(RELEASE, "evaluation-evalai").inputs["values"]["workers"]
+    assert "evaluation-evalai-kidney-ct-failed" in worker["failedQueueArn"]
+
+
 def test_images_are_scanned_and_never_replaced(graph: Graph) -> None:
     repositories = graph.all("aws:ecr/repository:Repository")
     names = {repository.inputs["name"].rpartition("/")[2] for repository in repositories}
@@ -202,6 +209,7 @@ def test_a_worker_has_its_queue_and_no_dataset_by_the_program(graph: Graph) -> N
         *("kms:Decrypt", "kms:GenerateDataKey", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
         *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
         *("sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage"),
+        "sqs:SetQueueAttributes",
     }
     assert DATASETS not in json.dumps(found)
     (queue,) = [s["Resource"] for s in found if "sqs:ReceiveMessage" in s["Action"]]

@@ -38,7 +38,7 @@ tolerations: {{ $container.placement.tolerations | toJson }}
 storage_class: {{ $values.containers.storageClass }}
 volume_size: {{ $container.volumeSize }}
 output: {{ $container.output }}
-max_output_bytes: {{ mul $container.maxOutputMib 1048576 }}
+max_output_bytes: {{ mul (min $container.maxOutputMib $values.maxUploadMib) 1048576 }}
 fetch_seconds: {{ $container.fetchSeconds }}
 start_seconds: {{ $container.startSeconds }}
 max_seconds: {{ $container.maxSeconds }}

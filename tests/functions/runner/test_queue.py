@@ -12,7 +12,16 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from runner.messages import BadMessageError, Message, Queue, Submission, refusal, submission
+from runner import __main__ as program
+from runner.messages import (
+    BadMessageError,
+    Message,
+    Queue,
+    Submission,
+    refusal,
+    set_up,
+    submission,
+)
 
 DIGEST = f"@sha256:{'0' * 64}"
 REPOSITORY = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/ai4h/submissions/kidney-ct"
@@ -124,12 +133,24 @@ def test_messages_that_nobody_handles_are_set_aside(queues: Queues) -> None:
     arn = queues.sqs.get_queue_attributes(QueueUrl=queues.failed_url, AttributeNames=["QueueArn"])[
         "Attributes"
     ]["QueueArn"]
-    queues.queue.set_aside_failures(arn)
+    set_up(queues.sqs, queues.url, arn)
     queues.send("not for us")
     for _ in range(10):
         queues.queue.keep(received(queues), 0)
     assert queues.queue.receive(0) is None
     assert queues.bodies(queues.failed_url) == ["not for us"]
+
+
+def test_workers_get_a_queue_that_hides_what_they_evaluate(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "_aws", lambda _: queues.sqs)
+    arn = "arn:aws:sqs:eu-central-1:123456789012:failed"
+    assert program.set_up_queue(queues.url, arn, 3900) == 0
+    found = queues.sqs.get_queue_attributes(QueueUrl=queues.url, AttributeNames=["All"])
+    assert found["Attributes"]["VisibilityTimeout"] == "3900"
+    redrive = json.loads(found["Attributes"]["RedrivePolicy"])
+    assert (redrive["deadLetterTargetArn"], int(redrive["maxReceiveCount"])) == (arn, 3)
 
 
 def test_a_budget_that_is_used_up_takes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
