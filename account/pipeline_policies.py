@@ -53,12 +53,13 @@ MANAGED_POLICIES = (
     "AmazonEKSWorkerNodePolicy",
     "AmazonEKS_CNI_Policy",
     "service-role/AmazonEBSCSIDriverPolicy",
+    "service-role/AmazonRDSEnhancedMonitoringRole",
 )
 PASSED_TO = (
     *("backup.amazonaws.com", "budgets.amazonaws.com"),
     *("codebuild.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com"),
-    *("lambda.amazonaws.com", "pods.eks.amazonaws.com", "states.amazonaws.com"),
-    "vpc-flow-logs.amazonaws.com",
+    *("lambda.amazonaws.com", "monitoring.rds.amazonaws.com", "pods.eks.amazonaws.com"),
+    *("states.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
 )
 # Made by the services themselves at their first use, in the name of whoever uses them.
 SELF_MADE_ROLES = (
