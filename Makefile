@@ -5,10 +5,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+LOCKS := requirements-dev.txt functions/requirements.txt local/requirements.txt policies/requirements.txt \
+  tests/chart/stand_in/requirements.txt tools/supply-chain-requirements.txt
 export PULUMI_ERROR_OUTPUT_STRING := true
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help local up down test test-full inner check lint format types workflows reference portal ready lock bench clean preview images changes
+.PHONY: help local up down test test-full inner check lint format types workflows reference portal ready lock bench clean preview images changes sbom audit
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -100,9 +102,25 @@ lock: $(VENV)/.ready  ## resolve the *.in files anew into the hashed lock files
 	compile tests/chart/stand_in/requirements.in -o tests/chart/stand_in/requirements.txt && \
 	compile tests/reuse/croissant/requirements.in -o tests/reuse/croissant/requirements.txt
 
+tools/.venv/.ready: tools/supply-chain-requirements.txt $(VENV)/.ready
+	@$(VENV)/bin/uv venv --quiet --clear --python $(RUN) tools/.venv
+	@$(VENV)/bin/uv pip install --quiet --require-hashes --python tools/.venv/bin/python -r $<
+	@touch $@
+
+sbom: tools/.venv/.ready  ## write what is shipped (CycloneDX) and its licences into dist/sbom (needs npm)
+	@$(RUN) -m tools.supply_chain dist/sbom
+
+audit: tools/.venv/.ready  ## ask for known vulnerabilities of all locked packages (needs npm, Go, and the internet)
+	@for lock in $(LOCKS); do echo "$$lock:"; \
+	  tools/.venv/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || exit 1; done
+	@for program in portal examples/typescript tests/e2e/fhir_kit_client; do echo "$$program:"; \
+	  npm audit --prefix $$program --package-lock-only || exit 1; done
+	@for module in tools/go/*/; do echo "$$module:"; \
+	  $(RUN) -m tools.go_programs govulncheck -C $$module -scan module || exit 1; done
+
 bench: $(VENV)/.ready  ## measure the README's figures on the running local platform
 	$(RUN) -m benchmarks
 
 clean:  ## stop the platform and remove its data, the virtual environment and caches of tools
 	@test ! -x $(RUN) || $(RUN) -m local down
-	rm -rf .local $(VENV) policies/.venv .pytest_cache .ruff_cache
+	rm -rf .local $(VENV) policies/.venv tools/.venv .pytest_cache .ruff_cache

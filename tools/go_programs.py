@@ -42,6 +42,7 @@ PROGRAMS = {
     "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "etcd": Program("cluster", "go.etcd.io/etcd/server/v3"),
     "generate_sdk": Program("pulumi", "./generate_sdk"),
+    "govulncheck": Program("govulncheck", "golang.org/x/vuln/cmd/govulncheck"),
     "helm": Program("cluster", "helm.sh/helm/v3/cmd/helm"),
     "karpenter": Program("cluster", "github.com/aws/karpenter-provider-aws/kwok"),
     "kube-apiserver": Program(
