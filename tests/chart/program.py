@@ -17,7 +17,8 @@ CHALLENGE = {
 @cache
 def graph(stack: str) -> Graph:
     """Of the stack as its file says, with images and a challenge."""
-    built = {"evalaiImageTag": "0f04039-1a2b3c4d", "evalaiChallenges": json.dumps([CHALLENGE])}
+    challenge = {**CHALLENGE, "queue": f"kidney-ct-1-{stack}-5f0c9d2e"}
+    built = {"evalaiImageTag": "0f04039-1a2b3c4d", "evalaiChallenges": json.dumps([challenge])}
     return evaluate_stack(stack, config=built)
 
 
