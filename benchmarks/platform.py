@@ -104,12 +104,12 @@ def _session(stack: dict[str, Any]) -> requests.Session:
 
 def memory(stack: dict[str, Any]) -> float:
     """Resident memory of everything that was started, in MB."""
+    started = [psutil.Process(pid) for pid in stack["pids"].values()]
+    everyone = {p.pid: p for one in started for p in [one, *one.children(recursive=True)]}
     used = 0.0
-    for pid in stack["pids"].values():
-        one = psutil.Process(pid)
-        for process in (one, *one.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):  # a function's, which ended meanwhile
-                used += process.memory_info().rss
+    for process in everyone.values():
+        with suppress(psutil.NoSuchProcess):  # a function's, which ended meanwhile
+            used += process.memory_info().rss
     return used / 1e6
 
 

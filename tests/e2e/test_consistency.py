@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.aws import aws
@@ -17,6 +18,7 @@ from tests.e2e.fhir import PATIENT, found
 
 WRITERS, UPDATES = 8, 50
 UPDATE_SECONDS = 0.02
+CLIENTS_AT_ONCE, TURNS = 30, 8
 
 
 def test_no_update_is_lost_with_if_match(client: Callable[..., Any]) -> None:
@@ -159,3 +161,22 @@ def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
     history = api.get("/Patient/_history?_at=2026-01-01T00:00:00.000Z").json()["entry"]
     [damaged] = [entry for entry in history if entry["fullUrl"].endswith(poison)]
     assert poison in damaged["response"]["outcome"]["issue"][0]["diagnostics"]
+
+
+def test_many_clients_at_once_wait_for_their_turn(
+    client: Callable[..., Any], stack: dict[str, Any]
+) -> None:
+    """One machine runs so many functions as it has room for, whatever comes at once."""
+    gate = threading.Barrier(CLIENTS_AT_ONCE)
+    apis = [client("practitioner") for _ in range(CLIENTS_AT_ONCE)]
+
+    def ask(api: Any) -> int:
+        gate.wait()
+        return api.get("/Patient?_count=1").status_code
+
+    with ThreadPoolExecutor(CLIENTS_AT_ONCE) as pool:
+        assert set(pool.map(ask, apis)) == {200}
+    children = psutil.Process(stack["pids"]["aws"]).children(recursive=True)
+    commands = [" ".join(child.cmdline()) for child in children]
+    workers = [command for command in commands if "ministack-lambda-data-api-" in command]
+    assert 0 < len(workers) <= TURNS
