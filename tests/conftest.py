@@ -13,7 +13,10 @@ TESTS = Path(__file__).parent
 TIERS = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("_")}
 TOGETHER = (
     # Whole stacks, whose graphs are evaluated once per process.
-    tuple(f"graph/test_{n}.py" for n in ("account", "policies", "policy_documents", "program")),
+    tuple(
+        f"graph/test_{n}.py"
+        for n in ("account", "costs", "policies", "policy_documents", "program")
+    ),
     # Data stores, the same.
     tuple(f"graph/test_{name}.py" for name in ("alarms", "bulk", "data_store", "evidence")),
     # The engine's local AWS, which takes a while to start.
