@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -167,10 +166,3 @@ def test_what_is_no_challenge_or_no_dataset_is_explained(host: Client, dataset: 
     assert host.call("POST", "/Consent/1/$attach?challenge=42").status in (403, 404)
     assert host.get(f"/DocumentReference/{dataset}/$attach?challenge=42").status == 405
     assert ask(host, "attach", "#count").status == 404
-
-
-def test_the_capabilities_name_the_operations(api: Client) -> None:
-    resources: list[dict[str, Any]] = api.get("/metadata").body["rest"][0]["resource"]
-    (documents,) = [found for found in resources if found["type"] == "DocumentReference"]
-    names = {operation["name"] for operation in documents["operation"]}
-    assert names == {"evidence", "attach", "detach", "attached"}

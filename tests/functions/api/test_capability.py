@@ -128,12 +128,19 @@ def test_every_compartment_and_operation_that_is_listed_is_served(
         for resource in rest["resource"]
         for operation in resource.get("operation", ())
     }
-    evidence = ("DocumentReference", "evidence")
+    of_datasets = {
+        ("DocumentReference", name) for name in ("evidence", "attach", "detach", "attached")
+    }
     exports = {("Patient", "export"), ("Group", "export")}
-    assert operations == {("Patient", "everything"), evidence, *exports}
+    assert operations == {("Patient", "everything"), *of_datasets, *exports}
     engine(EMPTY)
     made = api.make({"resourceType": "Patient"})
     assert api.get(f"/Patient/{made['id']}/$everything").status == 200
     assert api.get("/DocumentReference/none/$evidence").code == "not-found"
+    # Served, and not to a practitioner.
+    for operation in ("attach", "detach"):
+        path = f"/DocumentReference/none/${operation}?challenge=1"
+        assert api.call("POST", path).code == "forbidden"
+    assert api.get("/DocumentReference/$attached?challenge=1").code == "forbidden"
     for path in ("/$export", "/Patient/$export", "/Group/1/$export"):
         assert "respond-async" in api.get(path).body["issue"][0]["diagnostics"]
