@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -21,6 +24,7 @@ import pytest
 from kubernetes import client
 from moto import mock_aws
 
+from local.processes import wait_until
 from runner import __main__ as program
 from runner import jobs
 from runner.cluster import Cluster
@@ -63,7 +67,7 @@ class Rig:
         cluster = Cluster(self.api, NAMESPACE, "kidney-ct")
         self.submissions = Submissions(self.settings, queue, evalai, cluster)
 
-    def submit(self, identity: int, image: str = IMAGE) -> None:
+    def send(self, identity: int, image: str = IMAGE) -> None:
         body = {
             "challenge_pk": "1",
             "phase_pk": "2",
@@ -72,6 +76,9 @@ class Rig:
             "is_static_dataset_code_upload_submission": True,
         }
         self.sqs.send_message(QueueUrl=self.settings.queue_url, MessageBody=json.dumps(body))
+
+    def submit(self, identity: int, image: str = IMAGE) -> None:
+        self.send(identity, image)
         assert self.submissions.take(0)
 
     def advance(self, seconds: float = 0) -> None:
@@ -442,6 +449,40 @@ def test_an_output_is_handed_in(rig: Rig, tmp_path: Path, monkeypatch: pytest.Mo
     assert program.hand_in(rig.settings, 20) == 0
     (told,) = rig.evalai.told(20)
     assert told == {"submission": "20", "submission_input_file": '[{"id": 1}]'}
+
+
+def test_a_runner_serves_until_it_is_told_to_stop(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program itself, with what a pod would give it."""
+    monkeypatch.setattr(program, "_aws", lambda _: rig.sqs)
+    monkeypatch.setattr(program, "POLL_SECONDS", 0)
+    monkeypatch.setattr(jobs, "TOKEN", str(rig.token_file))
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    monkeypatch.setattr(client, "ApiClient", lambda: rig.api)
+    identity, handlers = next(IDS), [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+    rig.send(identity)
+    rig.sqs.create_queue(QueueName="failed")
+    failed = "arn:aws:sqs:eu-central-1:123456789012:failed"
+
+    def stop_once_it_has_begun() -> None:
+        wait_until(lambda: bool(rig.jobs(identity)), 30)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = threading.Thread(target=stop_once_it_has_begun)
+    stopping.start()
+    try:
+        program.serve(replace(rig.settings, failed_queue_arn=failed))
+    finally:
+        stopping.join()
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+            signal.signal(number, handler)
+    assert set(rig.jobs(identity)) == {"fetch"}
+    assert rig.submissions.take(0), "given back"
+    attributes = rig.sqs.get_queue_attributes(
+        QueueUrl=rig.settings.queue_url, AttributeNames=["RedrivePolicy"]
+    )["Attributes"]
+    assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"] == failed
 
 
 def test_the_stand_in_knows_its_host() -> None:
