@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from components import (
     AccessRule,
     AuthPool,
+    AuthPoolArgs,
     ChallengeDatasetsArgs,
     ChallengeRoles,
     ChallengeRolesArgs,
@@ -186,21 +187,21 @@ if domain_name:
 edge = Edge("edge", edge_args)
 origins: list[pulumi.Input[str]] = [edge.portal_url, *development_origins]
 
-auth = AuthPool(
-    "auth",
-    {
-        "callback_urls": [pulumi.Output.concat(origin, "/") for origin in origins],
-        "mfa": mfa,
-        "single_factor_groups": single_factor_groups,
-        "threat_protection": config.require_bool("threatProtection"),
-        "groups": groups,
-        "password_sign_in": password_sign_in,
-        "domain_prefix": config.require("signInDomainPrefix"),
-        "function_platform": platform,
-        "log_retention_days": retention_days,
-        "protect": protect,
-    },
-)
+auth_args: AuthPoolArgs = {
+    "callback_urls": [pulumi.Output.concat(origin, "/") for origin in origins],
+    "mfa": mfa,
+    "single_factor_groups": single_factor_groups,
+    "threat_protection": config.require_bool("threatProtection"),
+    "groups": groups,
+    "password_sign_in": password_sign_in,
+    "domain_prefix": config.require("signInDomainPrefix"),
+    "function_platform": platform,
+    "log_retention_days": retention_days,
+    "protect": protect,
+}
+if alarm_topic_arn:
+    auth_args["alarm_topic_arn"] = alarm_topic_arn
+auth = AuthPool("auth", auth_args)
 client_ids: list[pulumi.Input[str]] = [auth.browser_client_id, auth.cli_client_id]
 
 data_args: DataStoreArgs = {

@@ -327,3 +327,20 @@ def errors_alarm(function_name: pulumi.Input[str]) -> Alarm:
         0,
         periods=2,
     )
+
+
+def sign_in_alarm(function_name: pulumi.Input[str]) -> Alarm:
+    """Of the function that a user pool asks before it signs tokens.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    return Alarm(
+        "failed-sign-ins",
+        "Users can't sign in, because their second factor can't be looked up.",
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": function_name},
+        "Sum",
+        0,
+        periods=2,
+    )

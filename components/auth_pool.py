@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from ._alarms import raise_alarms, sign_in_alarm
 from ._dashboard_parts import sign_in_part
 from ._endpoints import url
 from ._keys import encryption_key, log_statement
@@ -60,6 +61,8 @@ class AuthPoolArgs(TypedDict):
     """Requests per client address and five minutes before the firewall blocks. Default: 2,000."""
     function_platform: NotRequired[FunctionPlatform]
     """Where the function that checks for a second factor runs. Default: AWS Lambda."""
+    alarm_topic_arn: NotRequired[pulumi.Input[str]]
+    """SNS topic that alarms go to. Default: no alarms, since nobody would hear them."""
     log_retention_days: NotRequired[int]
     """How long logs of the firewall and the function are kept, in days. Default: 365."""
     domain_prefix: NotRequired[str]
@@ -78,7 +81,7 @@ class AuthPool(pulumi.ComponentResource):
     Creates: user pool, groups, a browser client (authorization code with PKCE), a command-line
     client (SRP), the domain of the sign-in pages, a firewall with its log and, when asked for,
     threat protection. Where a second factor is optional, also the function that keeps groups out
-    of the tokens of users without one.
+    of the tokens of users without one, and an alarm on it when there is a topic.
     """
 
     user_pool_id: pulumi.Output[str]
@@ -150,6 +153,11 @@ class AuthPool(pulumi.ComponentResource):
             user_pool_id=pool.id,
             opts=self._child,
         )
+
+        topic_arn = args.get("alarm_topic_arn")
+        if second_factor and topic_arn is not None:
+            alarm = sign_in_alarm(second_factor.function_name)
+            raise_alarms(name, [alarm], topic_arn, self._child)
 
         self.user_pool_id = pool.id
         self.user_pool_arn = pool.arn

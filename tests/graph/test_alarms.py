@@ -7,6 +7,7 @@ import pulumi
 import pytest
 
 from components._alarms import raise_alarms, submissions_alarm
+from components.auth_pool import AuthPool, Mfa
 from components.challenge_roles import ChallengeRoles
 from components.data_store import DataStore
 from components.gateway import Gateway
@@ -27,6 +28,7 @@ def graph() -> Graph:
     """The components that have alarms, with somebody to hear them."""
 
     def program() -> None:
+        AuthPool("auth", {"callback_urls": [], "mfa": Mfa.OPTIONAL, "alarm_topic_arn": TOPIC})
         DataStore("data", {**MINIMAL, "search": {"volume_gib": 100}, "alarm_topic_arn": TOPIC})
         UploadBucket(
             "uploads",
@@ -81,6 +83,7 @@ def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
     assert dimensions("data-throttled-writes") == {"TableName": "data-versions-name"}
     assert dimensions("data-search-red")["ClientId"] == ACCOUNT
     assert dimensions("uploads-unverified-uploads") == {"FunctionName": "uploads-completion-name"}
+    assert dimensions("auth-failed-sign-ins") == {"FunctionName": "auth-second-factor-name"}
     assert dimensions("gateway-denied-requests") == {"ApiId": "gateway-api-id"}
     assert dimensions("roles-unreconciled-access") == {
         "FunctionName": "roles-challenges-reconciler-name"
