@@ -4,7 +4,7 @@ from typing import Any
 
 from local.handlers.base import Anew, Aws, Handler, Properties, absent_is_fine, physical_name
 
-TRUST = "who may assume a role isn't checked here"
+TRUST = "who may assume a role isn't checked here, but for web identities: their claims are"
 
 
 class Role(Handler):

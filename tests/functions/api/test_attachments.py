@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from cli import sharing
+from cli.api import Api
 from tests.functions.api.conftest import Client, Reply
 from tests.functions.api.test_grants import DATASET, change, consent
 
@@ -166,3 +170,30 @@ def test_what_is_no_challenge_or_no_dataset_is_explained(host: Client, dataset: 
     assert host.call("POST", "/Consent/1/$attach?challenge=42").status in (403, 404)
     assert host.get(f"/DocumentReference/{dataset}/$attach?challenge=42").status == 405
     assert ask(host, "attach", "#count").status == 404
+
+
+@dataclass
+class Wire(Api):
+    """What the command sends, straight to the function."""
+
+    user: Client
+
+    def call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        reply = self.user.call(method, path, body, headers)
+        assert reply.status == 200, reply.text
+        return reply.body
+
+
+def test_the_command_attaches_lists_and_detaches(client: Sign, owner: Client, dataset: str) -> None:
+    wire = Wire(client("challenge-host", "challenge-42", subject="host"))
+    sharing.attach(wire, dataset, "42")
+    [found] = [each for each in sharing.attached(wire, "42") if each.dataset == dataset]
+    assert found.until == "2999-12-31T23:59:59.999Z"
+    assert found.since.endswith("Z")
+    assert owner.call("DELETE", f"/DocumentReference/{dataset}").status == 204
+    [ended] = [each for each in sharing.attached(wire, "42") if each.dataset == dataset]
+    assert ended.until == ""
+    sharing.detach(wire, dataset, "42")
+    assert dataset not in [each.dataset for each in sharing.attached(wire, "42")]
