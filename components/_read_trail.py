@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._buckets import bucket_policy, private_bucket
+from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Functions, allow
 from ._upload_access import queue_key
 
@@ -62,6 +62,7 @@ class ReadTrail:
         logs = private_bucket(
             f"{self._name}-trail", key_arn=key.arn, expire_after_days=days, opts=self._opts
         )
+        log_access(f"{self._name}-trail-logs", logs, opts=self._opts, days=days)
         policy = bucket_policy(f"{self._name}-trail", logs, self._delivery(logs.arn))
         aws.cloudtrail.Trail(
             f"{self._name}-trail",

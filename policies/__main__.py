@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from policies.exceptions import excepted
 from policies.rule import UNKNOWN, Resource, Rule
-from policies.rules import RULES, Registered, unblocked_buckets, unfiltered
+from policies.rules import RULES, Registered, unblocked_buckets, unfiltered, unlogged_buckets
 
 
 def known(value: Any) -> Any:
@@ -70,6 +70,12 @@ def every_bucket_is_blocked(args: StackValidationArgs, report: ReportViolation) 
         report("the bucket has no BucketPublicAccessBlock: make it with private_bucket", urn)
 
 
+def every_bucket_is_logged(args: StackValidationArgs, report: ReportViolation) -> None:
+    """Reports buckets without an access log."""
+    for urn in unlogged_buckets(registered(args, "bucket")):
+        report("the bucket has no access log: give it one with log_access", urn)
+
+
 def every_door_is_filtered(args: StackValidationArgs, report: ReportViolation) -> None:
     """Reports user pools and stages without a firewall."""
     for urn in unfiltered(registered(args, "resourceArn")):
@@ -85,6 +91,11 @@ PolicyPack(
             "public-access-blocked",
             "Each bucket has a public access block",
             every_bucket_is_blocked,
+        ),
+        StackValidationPolicy(
+            "logged-buckets",
+            "Each bucket has an access log, but those of logs",
+            every_bucket_is_logged,
         ),
         StackValidationPolicy(
             "filtered-doors",

@@ -6,6 +6,7 @@ from policies import access, cluster, functions, gateway, network, operations, s
 from policies.gateway import STAGE
 from policies.storage import ACCESS_BLOCK, BUCKET, USER_POOL
 
+LOGGING = "aws:s3/bucketLogging:BucketLogging"
 WEB_ACL_ASSOCIATION = "aws:wafv2/webAclAssociation:WebAclAssociation"
 
 RULES = (
@@ -27,6 +28,12 @@ Registered = tuple[str, str, Iterable[str]]
 def unblocked_buckets(resources: Iterable[Registered]) -> list[str]:
     """URNs of buckets that no public access block is for."""
     return _uncovered(resources, (BUCKET,), ACCESS_BLOCK)
+
+
+def unlogged_buckets(resources: Iterable[Registered]) -> list[str]:
+    """URNs of buckets whose reads and writes nobody keeps; those of logs are called `…-logs`."""
+    without = _uncovered(resources, (BUCKET,), LOGGING)
+    return [urn for urn in without if not urn.endswith("-logs")]
 
 
 def unfiltered(resources: Iterable[Registered]) -> list[str]:

@@ -18,10 +18,12 @@ from policies.rule import UNKNOWN, Resource, Rule
 from policies.rules import (
     ACCESS_BLOCK,
     BUCKET,
+    LOGGING,
     RULES,
     WEB_ACL_ASSOCIATION,
     unblocked_buckets,
     unfiltered,
+    unlogged_buckets,
 )
 from tests.graph.strict import Graph, stack_graph
 
@@ -59,6 +61,7 @@ def test_every_stack_keeps_the_rules(stack: str, preview: bool) -> None:
     assert len(graph.all(BUCKET)) >= 5
     assert not unblocked(graph, without=None)
     assert not unfiltered((r.urn, r.type, r.depends_on) for r in graph)
+    assert not unlogged_buckets((r.urn, r.type, r.depends_on) for r in graph)
 
 
 def test_the_rules_concern_what_there_is() -> None:
@@ -67,6 +70,14 @@ def test_the_rules_concern_what_there_is() -> None:
     elsewhere = {"no-users", "heard-alarms"}  # what no stack has, or with a topic only
     idle = {rule.name for rule in RULES if rule.types and not rule.types & types}
     assert idle == elsewhere
+
+
+def test_a_bucket_that_loses_its_log_is_noticed() -> None:
+    graph = stack_graph("dev")
+    (log,) = [r for r in graph.all(LOGGING) if r.name == "uploads-datasets-logs"]
+    kept = [r for r in graph if r.urn != log.urn]
+    (bucket,) = unlogged_buckets((r.urn, r.type, r.depends_on) for r in kept)
+    assert bucket.endswith("::uploads-datasets")
 
 
 def unblocked(graph: Graph, without: str | None) -> list[str]:
