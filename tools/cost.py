@@ -8,6 +8,7 @@ Quantities come from the resources that the program makes, prices from `prices.y
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from functions.shared.metrics import NAMESPACE
 from tests.graph.strict import Graph, Registration, evaluate_stack
 
 PRICES = Path(__file__).with_name("prices.yaml")
@@ -90,8 +92,20 @@ def _firewall(graph: Graph, resource: Registration) -> Iterator[Item]:
     yield Item("firewalls", len(resource.inputs["rules"]), "web acl rule")
 
 
+def _dashboard(graph: Graph, resource: Registration) -> Iterator[Item]:
+    yield Item("dashboard and alarms", 1, "dashboard")
+    # All metrics of our own are on it; AWS's own cost nothing.
+    own = {
+        json.dumps(line[:-1])
+        for widget in json.loads(resource.inputs["dashboardBody"])["widgets"]
+        for line in widget["properties"].get("metrics", [])
+        if line[0] == NAMESPACE
+    }
+    yield Item("dashboard and alarms", len(own), "custom metric")
+
+
 BY_TYPE: Mapping[str, Items] = {
-    "aws:cloudwatch/dashboard:Dashboard": _each("dashboard and alarms", "dashboard"),
+    "aws:cloudwatch/dashboard:Dashboard": _dashboard,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _each("dashboard and alarms", "alarm"),
     "aws:ec2/eip:Eip": _each("NAT gateways", "public address"),
     "aws:ec2/natGateway:NatGateway": _each("NAT gateways", "nat gateway"),
