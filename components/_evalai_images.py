@@ -16,7 +16,9 @@ from ._documents import json_document
 from ._functions import allow, code_hash, service_trust
 
 SOURCES = Path(__file__).parents[1] / "images"
-RUNNER = SOURCES.parent / "runner"
+# Beside its own folder, what the Dockerfiles copy: the runner, and the settings that static files
+# are collected with.
+COPIED = (SOURCES.parent / "runner", SOURCES.parent / "charts" / "evalai" / "settings")
 NAMES = ("evalai-frontend", "evalai-runner", "evalai-web", "evalai-worker", "memcached")
 BUILDER_IMAGE = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 BUILD_MINUTES = 60
@@ -35,7 +37,7 @@ PUSH_ACTIONS = [
 def source_files() -> dict[str, Path]:
     """What the build works with, by path in its archive."""
     found = (
-        path for root in (SOURCES, RUNNER) for path in sorted(root.rglob("*")) if path.is_file()
+        path for root in (SOURCES, *COPIED) for path in sorted(root.rglob("*")) if path.is_file()
     )
     files = [p for p in found if p.suffix != ".md" and "__pycache__" not in p.parts]
     return {path.relative_to(SOURCES.parent).as_posix(): path for path in files}

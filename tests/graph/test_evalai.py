@@ -1,6 +1,7 @@
 """EvalAI: private and encrypted data, images that are built before it runs, least privilege."""
 
 import json
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
@@ -159,6 +160,17 @@ def test_images_are_scanned_and_never_replaced(graph: Graph) -> None:
     assert {"images/build.sh", "images/evalai/Dockerfile", "runner/jobs.py"} < set(source_files())
     pushed = granted(policy(graph, "evalai-images"))
     assert not {action for action in pushed if fnmatchcase(action, "*:Delete*")}
+
+
+def test_the_build_has_all_that_its_dockerfiles_copy() -> None:
+    files = source_files()
+    copying = re.compile(r"^COPY ([\w./]+) |type=bind,source=([\w./]+)", re.MULTILINE)
+    for name in (name for name in files if name.endswith("Dockerfile")):
+        text = files[name].read_text(encoding="utf-8")
+        sources = [copied or mounted for copied, mounted in copying.findall(text)]
+        assert sources, name
+        for source in sources:
+            assert any(path == source or path.startswith(f"{source}/") for path in files), source
 
 
 def test_release_is_told_what_was_made(graph: Graph) -> None:
