@@ -90,6 +90,12 @@ RULES = (
         ),
     ),
     rule(
+        "renewing-certificate",
+        "A certificate is renewed by itself, before it ends",
+        "aws:acm/certificate:Certificate",
+        needs("validationMethod", "DNS", advice="by mail, or imported, it ends one day"),
+    ),
+    rule(
         "known-attacks-refused",
         "A firewall refuses inputs that are known to attack",
         WEB_ACL,

@@ -67,7 +67,11 @@ def test_every_stack_keeps_the_rules(stack: str, preview: bool) -> None:
 def test_the_rules_concern_what_there_is() -> None:
     """A misspelt type would be a rule that nothing can break."""
     types = {r.type for stack in ("dev", "prod") for r in stack_graph(stack)}
-    elsewhere = {"no-users", "heard-alarms"}  # what no stack has, or with a topic only
+    elsewhere = {
+        "no-users",
+        "heard-alarms",
+        "renewing-certificate",
+    }  # what no stack has, or with a topic only
     idle = {rule.name for rule in RULES if rule.types and not rule.types & types}
     assert idle == elsewhere
 
@@ -203,6 +207,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"viewerCertificate": {"minimumProtocolVersion": "TLSv1.2_2021"}},
         {"viewerCertificate": {"cloudfrontDefaultCertificate": True}},
         "minimumProtocolVersion is missing",
+    ),
+    "renewing-certificate": (
+        {"validationMethod": "DNS"},
+        {"validationMethod": None},
+        "ends one day",
     ),
     "known-attacks-refused": (
         {"rules": [{"statement": ATTACKS, "overrideAction": {"none": {}}}]},

@@ -237,6 +237,12 @@ def test_stack_files_use_declared_keys(stack: str) -> None:
             assert isinstance(value, TYPES[PROJECT_FILE["config"][name]["type"]]), key
 
 
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_everything_is_tagged_with_whose_it_is(stack: str) -> None:
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    assert config["aws:defaultTags"] == {"tags": {"project": PROJECT, "stack": stack}}
+
+
 def test_every_public_name_of_the_package_resolves() -> None:
     for name in components.__all__:
         assert getattr(components, name).__name__ == name

@@ -36,6 +36,7 @@ BASIC = {"resourceType": "Basic", "code": {"text": "x"}}
 @pytest.fixture
 def rest(api: Client) -> dict[str, Any]:
     statement = api.get("/metadata")
+    assert statement.headers["Cache-Control"] == "public, max-age=300"
     assert statement.status == 200
     assert len(statement.text) < 200_000
     assert statement.body["implementation"]["url"] == BASE
