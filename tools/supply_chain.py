@@ -22,6 +22,7 @@ LOCKS = {
     "functions": "functions/requirements.txt",  # in Lambda
     "program": "requirements.txt",  # where `pulumi up` runs
     "policies": "policies/requirements.txt",
+    "runner": "runner/requirements.txt",  # in the image of that name
 }
 PORTAL = REPOSITORY / "portal"
 TOOLS = REPOSITORY / "tools" / ".venv" / "bin"
