@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 LOCKS := requirements-dev.txt functions/requirements.txt local/requirements.txt policies/requirements.txt \
-  runner/requirements.txt tests/chart/stand_in/requirements.txt tools/supply-chain-requirements.txt
+  runner/requirements.txt tests/chart/stand_in/requirements.txt tests/reuse/croissant/requirements.txt tools/supply-chain-requirements.txt
 export PULUMI_ERROR_OUTPUT_STRING := true
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -115,12 +115,12 @@ def test_reads_by_workers_come_from_cloudtrail(
     roles = [role["RoleName"] for role in aws(stack, "iam").list_roles()["Roles"]]
     [signer] = [name for name in roles if name.startswith("uploads-api-role")]
     datasets, key = stack["outputs"]["bucket_name"], f"datasets/{made}/b/1"
-    worker = read(datasets, key, role("evaluation-evalai-worker-lungs-1a2b3c4"))
+    worker = read(datasets, key, role("evaluation-ai4h-mvp-dev-challenge-42"))
     presigned = read(datasets, key, role(signer))
     for events in ([presigned, worker], [worker]):  # it delivers at least once
         s3.put_object(Bucket=trail, Key=place(), Body=log_file(events))
     eventually(lambda: len(lines_of(owner, made)) == 3)
-    later = read(datasets, key, role("evaluation-evalai-worker-lungs-1a2b3c4"))
+    later = read(datasets, key, role("evaluation-ai4h-mvp-dev-challenge-42"))
     s3.put_object(Bucket=trail, Key=place(), Body=log_file([worker, later]))
     eventually(lambda: len(lines_of(owner, made)) > 3)
 

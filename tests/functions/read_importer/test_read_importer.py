@@ -14,7 +14,7 @@ import pytest
 from tests.cloudtrail import ACCOUNT, log_file, place, read, role
 
 DATASETS, TRAIL = "uploads-datasets", "uploads-reads-trail"
-WORKER = role("evaluation-evalai-worker-lungs-1a2b3c4")
+WORKER = role("evaluation-ai4h-mvp-dev-challenge-42")
 Import = Callable[..., None]
 
 
@@ -99,7 +99,7 @@ def test_reads_of_a_worker_are_in_the_log_once(
         "subject": WORKER["principalId"],
         "time": "2026-01-31T12:00:00Z",
         "until": "2026-01-31T12:01:30Z",
-        "user": "evaluation-evalai-worker-lungs-1a2b3c4/botocore-session-1769860680",
+        "user": "evaluation-ai4h-mvp-dev-challenge-42/botocore-session-1769860680",
     }
     assert len(records("hearts")) == 1
 
