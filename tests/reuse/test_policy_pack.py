@@ -13,7 +13,7 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
 
-from policies.rules import ACCESS_BLOCK, BUCKET, RULES
+from policies.rules import ACCESS_BLOCK, BUCKET, LOGGING, RULES
 from tests.reuse.conftest import ROOT, run
 
 CLOSED: dict[str, Any] = dict.fromkeys(
@@ -72,16 +72,21 @@ def test_a_bucket_that_is_opened_is_refused(analyzer: analyzer_pb2_grpc.Analyzer
     assert refused(analyzer, CLOSED | {"blockPublicPolicy": UNKNOWN}) == []
 
 
-def test_a_bucket_without_block_is_refused(analyzer: analyzer_pb2_grpc.AnalyzerStub) -> None:
+def test_a_bucket_without_block_or_log_is_refused(analyzer: analyzer_pb2_grpc.AnalyzerStub) -> None:
     bucket = analyzer_pb2.AnalyzerResource(type=BUCKET, urn="urn:bucket", name="bucket")
     request = analyzer_pb2.AnalyzeStackRequest(resources=[bucket])
-    (found,) = analyzer.AnalyzeStack(request, timeout=30).diagnostics
-    assert (found.urn, found.enforcementLevel) == ("urn:bucket", analyzer_pb2.MANDATORY)
+    found = analyzer.AnalyzeStack(request, timeout=30).diagnostics
+    assert {one.policyName for one in found} == {"public-access-blocked", "logged-buckets"}
+    assert {one.urn for one in found} == {"urn:bucket"}
+    assert {one.enforcementLevel for one in found} == {analyzer_pb2.MANDATORY}
     dependencies = {"bucket": analyzer_pb2.AnalyzerPropertyDependencies(urns=["urn:bucket"])}
-    block = analyzer_pb2.AnalyzerResource(
-        type=ACCESS_BLOCK, urn="urn:block", name="block", propertyDependencies=dependencies
-    )
-    request = analyzer_pb2.AnalyzeStackRequest(resources=[bucket, block])
+    around = [
+        analyzer_pb2.AnalyzerResource(
+            type=kind, urn=f"urn:{kind}", name="around", propertyDependencies=dependencies
+        )
+        for kind in (ACCESS_BLOCK, LOGGING)
+    ]
+    request = analyzer_pb2.AnalyzeStackRequest(resources=[bucket, *around])
     assert not analyzer.AnalyzeStack(request, timeout=30).diagnostics
 
 
