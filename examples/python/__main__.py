@@ -5,8 +5,7 @@ from ai4h_platform.components import AuthPool, FunctionPlatform, Gateway, Mfa, U
 
 mfa = Mfa(pulumi.Config().require("mfa"))
 platform = FunctionPlatform(pulumi.Config().require("functionPlatform"))
-origins: list[pulumi.Input[str]] = ["https://portal.example.org/"]
-auth = AuthPool("auth", {"callback_urls": origins, "mfa": mfa, "function_platform": platform})
+auth = AuthPool("auth", {"callback_urls": ["https://portal.example.org/"], "mfa": mfa})
 clients: list[pulumi.Input[str]] = [auth.browser_client_id, auth.cli_client_id]
 uploads = UploadBucket(
     "uploads", {"issuer": auth.issuer, "client_ids": clients, "function_platform": platform}

@@ -68,6 +68,7 @@ def bucket(tables: Any) -> Iterator[Any]:
     machines = clients.step_functions()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JOBS_BUCKET", JOBS)
+        patch.setenv("BUCKET_NAME", JOBS)
         for kind in ("EXPORT", "IMPORT"):
             arn = machines.create_state_machine(
                 name=kind,
