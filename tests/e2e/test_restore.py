@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,6 +159,7 @@ def forget(search_url: str, *pks: str) -> None:
         for pk in pks if kept else ():
             address = f"{index}/_doc/{quote(pk, safe='')}?refresh=true"
             requests.delete(address, timeout=10).raise_for_status()
+        time.sleep(0.5)  # its clock for what is deleted goes by 200 ms
         requests.post(f"{index}/_refresh", timeout=10).raise_for_status()
 
 
