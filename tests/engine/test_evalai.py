@@ -17,6 +17,7 @@ def test_a_tag_and_a_challenge_add_the_release_a_role_and_who_looks_after_it(
     assert planned.operations == {"create"}
     assert set(made) == {
         *("evaluation-evalai", "evaluation-evalai-application"),
+        "evaluation-evalai-kidney-ct-failed",
         *("auth-challenge-1", "evaluation-challenge-1", "evaluation-boundary"),
         *("evaluation-challenges-dependencies", "evaluation-challenges-failures"),
         *("evaluation-challenges-failures-policy", "evaluation-reconcile"),
