@@ -17,6 +17,7 @@ class RuleException:
     """A rule that some resources needn't keep for some time."""
 
     rule: str
+    """The rule's name; `*` stands for any characters, as scanners have families of checks."""
     stack: str
     """Stack, or `*`."""
     resource: str
@@ -29,7 +30,7 @@ class RuleException:
         """Whether the resource of the URN may break the rule today."""
         stack, name = urn.split(":")[2], urn.rpartition("::")[2]
         return (
-            rule == self.rule
+            fnmatchcase(rule, self.rule)
             and fnmatchcase(stack, self.stack)
             and fnmatchcase(name, self.resource)
             and today <= self.expires

@@ -1,9 +1,12 @@
-"""What checkov found in a stack's plan, beside the exceptions that are written down.
+"""What scanners found in a stack, beside the exceptions that are written down.
 
     checkov -f plan.json --framework terraform_plan --skip-download -o json > checkov.json
     python -m tools.scan_report dev checkov.json
+    prowler aws --output-formats json-ocsf --output-filename account
+    python -m tools.scan_report dev output/account.ocsf.json
 
-Exit status 1 where the figures aren't what docs/security.md promises.
+Exit status 1 where that isn't what docs/security.md promises: of checkov's checks so many passed,
+and nothing that prowler fails but what is excepted.
 """
 
 import json
@@ -73,9 +76,34 @@ def report(
     return Report(summary["passed"], summary["resource_count"], left_out, dict(failed))
 
 
+def unexcepted(
+    stack: str,
+    findings: Iterable[Mapping[str, Any]],
+    exceptions: Iterable[RuleException] = EXCEPTIONS,
+) -> dict[str, list[str]]:
+    """What prowler fails (OCSF), less the exceptions of a stack: what it says, by check.
+
+    Exceptions name its checks as `prowler:<check>`.
+    """
+    known, failed = tuple(exceptions), defaultdict[str, list[str]](list)
+    for finding in findings:
+        check, [resource, *_] = finding["metadata"]["event_code"], finding["resources"]
+        urn = f"urn:pulumi:{stack}::::{check}::{resource['name']}"
+        if finding["status_code"] == "FAIL" and not excepted(f"prowler:{check}", urn, known):
+            failed[check].append(finding["status_detail"])
+    return dict(failed)
+
+
 def main() -> None:
     stack, file = sys.argv[1:]
-    found = report(stack, json.loads(Path(file).read_text("utf-8")))
+    scan = json.loads(Path(file).read_text("utf-8"))
+    if isinstance(scan, list):
+        failed = unexcepted(stack, scan)
+        for check, details in sorted(failed.items()):
+            print(f"{check}: {len(details)}, {details[0]}")
+        print(f"{len(scan)} findings, {sum(map(len, failed.values()))} failed and not excepted")
+        sys.exit(bool(failed))
+    found = report(stack, scan)
     print(found)
     sys.exit(not found.kept)
 

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from policies.exceptions import RuleException
-from tools.scan_report import report
+from tools.scan_report import report, unexcepted
 
 LATER = date(9999, 12, 31)
 LOGS = RuleException("CKV_1", "dev", "*-logs", "why", LATER)
@@ -36,3 +36,27 @@ def test_the_promise_is_kept_up_to_three_fails_in_a_hundred() -> None:
     assert "97.0% passed, 3 failed (3.0 per 100 resources)" in str(kept)
     assert not report("dev", scan(*three, ("CKV_2", "aws_s3_bucket.x"), passed=900), []).kept
     assert not report("dev", scan(*three, passed=90, resources=1000), []).kept
+
+
+def test_what_prowler_fails_is_excepted_by_check_and_resource() -> None:
+    findings = [
+        {
+            "metadata": {"event_code": check},
+            "status_code": status,
+            "status_detail": f"{name} has none",
+            "resources": [{"name": name}],
+        }
+        for check, status, name in (
+            ("s3_lock", "FAIL", "a-logs"),
+            ("s3_lock", "FAIL", "a"),
+            ("kms_rotation", "PASS", "b"),
+            ("account_alarm_x", "FAIL", "123456789012"),
+        )
+    ]
+    known = [
+        RuleException("prowler:s3_lock", "dev", "*-logs", "why", LATER),
+        RuleException("prowler:account_alarm_*", "*", "*", "why", LATER),
+    ]
+    assert unexcepted("dev", findings, known) == {"s3_lock": ["a has none"]}
+    assert set(unexcepted("prod", findings, known)) == {"s3_lock"}
+    assert len(unexcepted("prod", findings, known)["s3_lock"]) == 2
