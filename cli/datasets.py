@@ -90,7 +90,10 @@ def find(api: Api, name: str) -> Dataset | None:
             if refusal.status not in (403, 404, 410):
                 raise
     found = _named(api, name)
-    return opened(api, found[0]) if found else None
+    if not found:
+        return None
+    # Read anew: the index may still show a version without the manifest.
+    return opened(api, api.call("GET", f"/DocumentReference/{found[0]['id']}"))
 
 
 def require(api: Api, name: str) -> Dataset:
