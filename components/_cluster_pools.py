@@ -78,19 +78,6 @@ class NodePool:
         ]
 
 
-# Only empty nodes go: an evaluation that has begun isn't moved.
-_EVALUATION_DISRUPTION = {
-    "consolidationPolicy": "WhenEmpty",
-    "consolidateAfter": "30s",
-    "budgets": [
-        {"nodes": "100%", "reasons": ["Empty"]},
-        {"nodes": "20%", "reasons": ["Drifted"]},
-    ],
-}
-# No evaluation takes longer: SQS hides a submission for 12 hours at most.
-_EVALUATION_GRACE = "13h"
-
-
 def platform_pool(*, cpu_limit: int, max_node_cpu: int) -> NodePool:
     """For what serves."""
     return NodePool(
@@ -113,33 +100,18 @@ def platform_pool(*, cpu_limit: int, max_node_cpu: int) -> NodePool:
 
 def evaluation_pool(*, cpu_limit: int, max_node_cpu: int, spot: bool) -> NodePool:
     """For evaluations."""
-    return NodePool(
-        "evaluation",
-        limits={"cpu": cpu_limit},
-        machines=_without_gpu(max_node_cpu),
-        spot=spot,
-        tainted=True,
-        disruption=_EVALUATION_DISRUPTION,
-        grace=_EVALUATION_GRACE,
-    )
+    return _for_evaluations("evaluation", {"cpu": cpu_limit}, _without_gpu(max_node_cpu), spot)
 
 
 def gpu_pool(*, gpu_limit: int, families: Sequence[str], max_node_cpu: int, spot: bool) -> NodePool:
     """For evaluations on a GPU. Each machine has one, so that no two models share a machine's:
     a container's own environment can name any GPU of its machine, asked for or not.
     """
-    return NodePool(
-        GPU_POOL,
-        limits={GPU: gpu_limit},
-        machines=[
-            *_with_gpus(1, families),
-            _require(f"{_INSTANCE}-cpu", "Lt", str(max_node_cpu + 1)),
-        ],
-        spot=spot,
-        tainted=True,
-        disruption=_EVALUATION_DISRUPTION,
-        grace=_EVALUATION_GRACE,
-    )
+    machines = [
+        *_with_gpus(1, families),
+        _require(f"{_INSTANCE}-cpu", "Lt", str(max_node_cpu + 1)),
+    ]
+    return _for_evaluations(GPU_POOL, {GPU: gpu_limit}, machines, spot)
 
 
 def models_pool(
@@ -157,17 +129,44 @@ def models_pool(
     """
     # Beside a model, a machine has room for the system's own pods.
     largest = max(8, 2 * (cpu + 2))
-    limits = {"cpu": parallel * largest}
+    return _for_evaluations(
+        name,
+        {GPU: parallel * gpus} if gpus else {"cpu": parallel * largest},
+        _with_gpus(gpus, families) if gpus else _without_gpu(largest),
+        spot=False,
+        # Longer: the next step of a submission uses the machine of the last one.
+        idle="60s",
+        tags=tags,
+    )
+
+
+def _for_evaluations(
+    name: str,
+    limits: Mapping[str, int],
+    machines: Sequence[Mapping[str, Any]],
+    spot: bool,
+    *,
+    idle: str = "30s",
+    tags: Mapping[str, str] | None = None,
+) -> NodePool:
+    """A pool for nothing else. Only its empty nodes go, after `idle`: an evaluation isn't moved."""
     return NodePool(
         name,
-        limits={GPU: parallel * gpus} if gpus else limits,
-        machines=_with_gpus(gpus, families) if gpus else _without_gpu(largest),
-        spot=False,
+        limits=limits,
+        machines=machines,
+        spot=spot,
         tainted=True,
-        # Longer: the next step of a submission uses the machine of the last one.
-        disruption={**_EVALUATION_DISRUPTION, "consolidateAfter": "60s"},
-        grace=_EVALUATION_GRACE,
-        tags=tags,
+        disruption={
+            "consolidationPolicy": "WhenEmpty",
+            "consolidateAfter": idle,
+            "budgets": [
+                {"nodes": "100%", "reasons": ["Empty"]},
+                {"nodes": "20%", "reasons": ["Drifted"]},
+            ],
+        },
+        # No evaluation takes longer: SQS hides a submission for 12 hours at most.
+        grace="13h",
+        tags=tags or {},
     )
 
 

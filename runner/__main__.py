@@ -133,10 +133,11 @@ def set_up_queue(url: str, failed_queue_arn: str, seconds: int) -> int:
 
 def isolated(wait_seconds: float) -> int:
     """0 when nothing is reached from here and there is nothing to reach it with."""
-    found = isolation.await_closed(isolation.ways(os.environ), wait_seconds)
-    for name in [*found, *isolation.credentials()]:
+    still_open = isolation.await_closed(isolation.ways(os.environ), wait_seconds)
+    found = [*still_open, *isolation.credentials()]
+    for name in found:
         print("open:", name)
-    return OPEN_NETWORK_CODE if found or isolation.credentials() else 0
+    return OPEN_NETWORK_CODE if found else 0
 
 
 def hand_in(settings: Settings, submission: int) -> int:
