@@ -14,6 +14,10 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _THROTTLED = frozenset(
     {
+        "KMS.ThrottlingException",
+        "KmsThrottled",
+        "KmsThrottlingException",
+        "ProvisionedThroughputExceeded",  # of one of a transaction's actions
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "SlowDown",
@@ -21,10 +25,18 @@ _THROTTLED = frozenset(
         "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionConflict",
         "TransactionInProgressException",  # its own first try, whose answer was lost
     }
 )
 _UNAVAILABLE = frozenset({"InternalServerError", "InternalError", "ServiceUnavailable"})
+
+_OF_KEY = re.compile(
+    "KMS (key access denied|validation|internal) error"
+    "|The ciphertext refers to a customer master key|.* perform: kms:"
+)
+_KEY_SECONDS = 60
+"""Until a client tries again: a person must give the key back."""
 
 
 class Issue(NamedTuple):
@@ -107,11 +119,38 @@ def of_service(error: Exception) -> FhirError | None:
     if not isinstance(response, dict):
         lost = {"ConnectionError", "HTTPClientError"} & {c.__name__ for c in type(error).__mro__}
         return unavailable() if lost and type(error).__module__.startswith("botocore") else None
-    code = response.get("Error", {}).get("Code", "")
-    if code in _THROTTLED:
+    code, message = (response.get("Error", {}).get(name, "") for name in ("Code", "Message"))
+    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
+    if {code, *reasons} & _THROTTLED:
         return throttled()
+    if _is_of_key(code, message):
+        return unavailable(_KEY_SECONDS)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return unavailable() if code in _UNAVAILABLE or status >= 500 else None
+
+
+def _is_of_key(code: str, message: str) -> bool:
+    """Whether the key that data are encrypted with can't be used: disabled, or not by us.
+
+    S3, SQS, Step Functions and Lambda say so in the code ("KMS.DisabledException"), DynamoDB and
+    S3's AccessDenied in the message alone.
+    """
+    return code.upper().startswith("KMS") or bool(_OF_KEY.match(message))
+
+
+def cause(error: Exception) -> str:
+    """What the log tells of an exception: of an AWS client's, the call and AWS's code as well.
+
+    Its message may quote a resource.
+    """
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return type(error).__name__
+    code = response.get("Error", {}).get("Code", "")
+    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
+    told = [getattr(error, "operation_name", ""), code, *sorted(filter(None, reasons - {"None"}))]
+    of_key = _is_of_key(code, response.get("Error", {}).get("Message", ""))
+    return " ".join([*filter(None, told), *(["of a key"] if of_key else [])])
 
 
 def _plain(text: str) -> str:

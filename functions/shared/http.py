@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from functions.shared.errors import FhirError, of_service, operation_outcome
+from functions.shared import errors
+from functions.shared.errors import FhirError, operation_outcome
 from functions.shared.log import logger
 from functions.shared.resources import indent, parse, serialise
 
@@ -118,11 +119,11 @@ def attempt(answer: Callable[[], Response], log: dict[str, Any], request_id: str
     except FhirError as error:
         return _failure(error, log)
     except Exception as error:
-        known = of_service(error)
+        known = errors.of_service(error)
         if known is None:
             logger.exception("fault", extra={"fields": {"request": request_id}})
             known = FhirError(500, "exception", "The server failed; the fault was recorded.")
-        log["cause"] = type(error).__name__
+        log["cause"] = errors.cause(error)
         return _failure(known, log)
 
 

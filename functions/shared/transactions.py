@@ -49,13 +49,8 @@ def transact(client: Any, actions: list[dict[str, Any]], nonce: str) -> None:
                     raise Refused(index, reason.get("Item", {})) from None
             codes = {reason.get("Code") for reason in reasons} - {"None", None}
             if codes - {"TransactionConflict"}:
-                raise _of_reasons(codes, error) from None
+                raise (errors.of_service(error) or error) from None
     raise FhirError(409, "conflict", "Other requests are changing the same resource; try again.")
-
-
-def _of_reasons(codes: set[Any], error: ClientError) -> Exception:
-    throttled = codes & {"ThrottlingError", "ProvisionedThroughputExceeded"}
-    return errors.throttled() if throttled else error
 
 
 def is_own(item: dict[str, Any] | None, nonce: str) -> bool:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.evidence import Tampered, verify
 from functions.shared.evidence import canonical
 from tests.functions.api.conftest import EMPTY, Client, Reply
 from tests.functions.api.test_grants import DATASET, consent
+from tests.functions.key_outage import DISABLED_IN_KMS, answering
 from tests.issuer import REGION
 from tests.scripted_engine import ScriptedEngine
 
@@ -28,8 +30,12 @@ class Platform:
         self.handler, self.key = handler, key
 
     def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:
-        answer = self.handler(json.loads(Payload), None)
-        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+        try:
+            answer = {"Payload": self.handler(json.loads(Payload), None)}
+        except Exception as error:  # as Lambda tells of it
+            told = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            answer = {"FunctionError": "Unhandled", "Payload": told}
+        return answer | {"Payload": io.BytesIO(json.dumps(answer["Payload"]).encode())}
 
     def waiting(self) -> list[dict[str, Any]]:
         """The messages of the queue, taken from it, as Lambda gives them."""
@@ -317,6 +323,38 @@ def test_what_was_altered_is_not_signed_again_and_the_schedule_says_so(
     with pytest.raises(BrokenError, match="2 records were sealed, 1 are there"):
         platform.handler({"seal": "all"}, None)
     tables.delete_item(TableName=table, Key={"pk": {"S": "unsealed"}, "sk": {"S": dataset}})
+
+
+def test_what_could_not_be_signed_without_the_key_is_signed_when_it_is_back(
+    owner: Client, platform: Platform
+) -> None:
+    from functions.evidence import seals
+
+    platform.handler({"seal": "all"}, None)
+    datasets = [owner.make(DATASET)["id"] for _ in range(2)]
+    with answering(seals.kms(), DISABLED_IN_KMS) as asked:
+        # An error of the function, which is what the alarm counts.
+        with pytest.raises(ClientError, match="DisabledException"):
+            platform.handler({"seal": "all"}, None)
+        assert len(asked) == 2, "each was tried"
+        assert set(datasets) <= set(seals.unsealed())
+        owner.make(consent(datasets[0]))
+    assert platform.handler({"seal": "all"}, None)["sealed"] == 2
+    assert seals.unsealed() == []
+    for dataset, count in zip(datasets, (2, 1), strict=True):
+        assert len(verify(lines(exported(owner, dataset)), platform.key, dataset).records) == count
+
+
+def test_without_the_key_evidence_has_no_seal_and_the_owner_is_told_so(
+    owner: Client, platform: Platform
+) -> None:
+    from functions.evidence import seals
+
+    dataset = owner.make(DATASET)["id"]
+    with answering(seals.kms(), DISABLED_IN_KMS):
+        reply = exported(owner, dataset)
+    assert (reply.status, reply.code) == (503, "transient")
+    assert "Disabled" not in reply.text
 
 
 def test_nothing_that_is_written_beside_the_seals_counts(owner: Client, platform: Platform) -> None:

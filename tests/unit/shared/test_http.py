@@ -155,9 +155,17 @@ def failing(error: Exception) -> Callable[[Any], Response]:
     return route
 
 
-def service_error(code: str, status: int) -> ClientError:
-    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+def service_error(code: str, status: int, message: str = "", *reasons: str) -> ClientError:
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+        "CancellationReasons": [{"Code": reason} for reason in reasons],
+    }
     return ClientError(answer, "PutItem")
+
+
+CANCELLED = "TransactionCanceledException"
+NO_GRANT = "User: secret is not authorized to perform: kms:Decrypt on resource: secret"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +177,15 @@ def service_error(code: str, status: int) -> ClientError:
         (service_error("InternalServerError", 500), 503, "transient"),
         (service_error("SlowDown", 503), 429, "throttled"),
         (service_error("AccessDeniedException", 400), 500, "exception"),
+        (service_error("AccessDenied", 403, "User: secret isn't KMS's"), 500, "exception"),
+        (service_error("AccessDenied", 403, NO_GRANT), 503, "transient"),
+        (service_error("KMS.DisabledException", 400), 503, "transient"),
+        (service_error("KmsInvalidStateException", 400), 503, "transient"),
+        (service_error("ValidationException", 400, "KMS validation error: s"), 503, "transient"),
+        (service_error("KmsThrottled", 400), 429, "throttled"),
+        (service_error(CANCELLED, 400, "", "None", "ThrottlingError"), 429, "throttled"),
+        (service_error(CANCELLED, 400, "", "TransactionConflict"), 429, "throttled"),
+        (service_error(CANCELLED, 400, "", "ValidationError", "None"), 500, "exception"),
         (EndpointConnectionError(endpoint_url="http://secret"), 503, "transient"),
         (ConnectTimeoutError(endpoint_url="http://secret"), 503, "transient"),
         (ConnectionError("secret"), 500, "exception"),
@@ -187,6 +204,22 @@ def test_exceptions_become_outcomes_that_tell_nothing_of_the_inside(
     assert ("Retry-After" in answer["headers"]) == (status in (429, 503))
     assert "secret" not in answer["body"]
     assert answer["headers"]["X-Request-Id"] == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (ValueError("secret"), "ValueError"),
+        (service_error("SlowDown", 503), "PutItem SlowDown"),
+        (service_error("AccessDenied", 403, NO_GRANT), "PutItem AccessDenied of a key"),
+        (service_error(CANCELLED, 400, "secret", "None", "X"), f"PutItem {CANCELLED} X"),
+    ],
+)
+def test_the_log_tells_the_cause_but_no_message(
+    error: Exception, cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    respond(event(), None, failing(error))
+    assert vars(caplog.records[-1])["fields"]["cause"] == cause
 
 
 def test_head_has_the_headers_of_get_and_no_body() -> None:
