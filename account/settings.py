@@ -3,7 +3,6 @@
 import pulumi
 import pulumi_aws as aws
 
-from components._documents import json_document
 from components._functions import service_trust
 
 
@@ -28,7 +27,7 @@ def api_gateway_logging() -> None:
     role = aws.iam.Role(
         "api-gateway-logs",
         description="API Gateway writes execution logs",
-        assume_role_policy=json_document(service_trust("apigateway.amazonaws.com")),
+        assume_role_policy=service_trust("apigateway.amazonaws.com"),
     )
     policy = aws.iam.RolePolicyAttachment(
         "api-gateway-logs",

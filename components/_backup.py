@@ -91,7 +91,7 @@ def daily_backup(
     role = aws.iam.Role(
         f"{name}-role",
         description=f"Makes the backups of {name}",
-        assume_role_policy=json_document(service_trust("backup.amazonaws.com")),
+        assume_role_policy=service_trust("backup.amazonaws.com"),
         opts=opts,
     )
     permissions = aws.iam.RolePolicy(

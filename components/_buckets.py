@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 
 ABORT_UPLOADS_AFTER_DAYS = 1
 
@@ -99,9 +99,7 @@ def bucket_policy(
     return aws.s3.BucketPolicy(
         name,
         bucket=bucket.id,
-        policy=json_document(
-            {"Version": "2012-10-17", "Statement": [tls_only(bucket.arn), *statements]}
-        ),
+        policy=policy_document([tls_only(bucket.arn), *statements]),
         opts=pulumi.ResourceOptions(parent=bucket),
     )
 

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk_machine import definition
-from ._documents import json_document
+from ._documents import json_document, policy_document
 from ._functions import TRACE_ACTIONS, Function, Functions, allow, service_trust
 from ._layer import FunctionPlatform
 from ._search_domain import SearchDomain
@@ -208,21 +208,18 @@ class Bulk:
         role = aws.iam.Role(
             f"{name}-machine-role",
             description=f"State machine that runs the jobs of {name}",
-            assume_role_policy=json_document(service_trust("states.amazonaws.com")),
+            assume_role_policy=service_trust("states.amazonaws.com"),
             opts=self._opts,
         )
         policy = aws.iam.RolePolicy(
             f"{name}-machine-policy",
             role=role.name,
-            policy=json_document(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        allow(["lambda:InvokeFunction"], worker.resource.arn),
-                        allow(LOG_DELIVERY_ACTIONS, "*"),
-                        allow(TRACE_ACTIONS, "*"),
-                    ],
-                }
+            policy=policy_document(
+                [
+                    allow(["lambda:InvokeFunction"], worker.resource.arn),
+                    allow(LOG_DELIVERY_ACTIONS, "*"),
+                    allow(TRACE_ACTIONS, "*"),
+                ]
             ),
             opts=self._opts,
         )
@@ -252,17 +249,14 @@ class Bulk:
         aws.iam.RolePolicy(
             f"{name}-machine-parts",
             role=role.name,
-            policy=json_document(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        allow(["states:StartExecution"], machine.arn),
-                        allow(
-                            ["states:DescribeExecution", "states:StopExecution"],
-                            pulumi.Output.concat(executions, "/*"),
-                        ),
-                    ],
-                }
+            policy=policy_document(
+                [
+                    allow(["states:StartExecution"], machine.arn),
+                    allow(
+                        ["states:DescribeExecution", "states:StopExecution"],
+                        pulumi.Output.concat(executions, "/*"),
+                    ),
+                ]
             ),
             opts=self._opts,
         )

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._alarms import failures_alarm, raise_alarms, reconciler_alarm
-from ._documents import json_document
+from ._documents import policy_document
 from ._functions import Function, Functions, allow, call_on
 from ._layer import FunctionPlatform
 from ._tables import partitions
@@ -106,7 +106,7 @@ class ChallengeAccess:
         return aws.iam.Policy(
             f"{self._name}-boundary",
             description="The most that workers of challenges may ever do",
-            policy=_document(statements),
+            policy=policy_document(statements),
             opts=self._opts,
         )
 
@@ -126,7 +126,7 @@ class ChallengeAccess:
         )
         if challenge.statements:
             aws.iam.RolePolicy(
-                name, role=role.name, policy=_document(challenge.statements), opts=self._opts
+                name, role=role.name, policy=policy_document(challenge.statements), opts=self._opts
             )
         return role
 
@@ -209,9 +209,9 @@ def service_account_trust(
     https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
     """
 
-    def document(known: Sequence[str]) -> dict[str, Any]:
+    def statement(known: Sequence[str]) -> dict[str, Any]:
         provider_arn, issuer = known
-        statement = {
+        return {
             "Effect": "Allow",
             "Principal": {"Federated": provider_arn},
             "Action": "sts:AssumeRoleWithWebIdentity",
@@ -222,10 +222,6 @@ def service_account_trust(
                 }
             },
         }
-        return {"Version": "2012-10-17", "Statement": [statement]}
 
-    return json_document(pulumi.Output.all(provider_arn, issuer).apply(document))
-
-
-def _document(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
-    return json_document({"Version": "2012-10-17", "Statement": list(statements)})
+    # The issuer is in the names of keys, which no output can be.
+    return policy_document([pulumi.Output.all(provider_arn, issuer).apply(statement)])

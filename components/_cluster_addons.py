@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
-from ._documents import json_document
+from ._documents import policy_document
 
 # What EKS lists for each Kubernetes version:
 #   aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name coredns
@@ -165,7 +165,7 @@ class AddonInstaller:
                 aws.iam.RolePolicy(
                     f"{self._name}-{addon}",
                     role=role.name,
-                    policy=json_document({"Version": "2012-10-17", "Statement": wanted.statements}),
+                    policy=policy_document(wanted.statements),
                     opts=self._opts,
                 )
             )
@@ -184,23 +184,17 @@ def pod_trust(
         *("arn:", aws.get_partition_output().partition, ":eks:"),
         *(aws.get_region_output().region, ":", account, ":cluster/", cluster_name),
     )
-    return json_document(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "pods.eks.amazonaws.com"},
-                    "Action": ["sts:AssumeRole", "sts:TagSession"],
-                    "Condition": {
-                        "StringEquals": {
-                            "aws:SourceAccount": account,
-                            "aws:RequestTag/eks-cluster-arn": cluster_arn,
-                            "aws:RequestTag/kubernetes-namespace": namespace,
-                            "aws:RequestTag/kubernetes-service-account": service_account,
-                        }
-                    },
-                }
-            ],
-        }
-    )
+    taking = {
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+        "Condition": {
+            "StringEquals": {
+                "aws:SourceAccount": account,
+                "aws:RequestTag/eks-cluster-arn": cluster_arn,
+                "aws:RequestTag/kubernetes-namespace": namespace,
+                "aws:RequestTag/kubernetes-service-account": service_account,
+            }
+        },
+    }
+    return policy_document([taking])

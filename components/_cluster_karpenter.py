@@ -133,25 +133,25 @@ class Karpenter:
             kms_data_key_reuse_period_seconds=QUEUE_KEY_REUSE_SECONDS,
             opts=self._opts,
         )
-        policy = tls_only_queue_policy(queue.arn)
-        policy["Statement"].append(
-            {
-                **events,
-                "Sid": "Events",
-                "Action": "sqs:SendMessage",
-                "Resource": queue.arn,
-                "Condition": {"ArnEquals": {"aws:SourceArn": [r.arn for r in rules.values()]}},
-            }
-        )
-        return key, queue, self._send(rules, queue, policy)
+        send = {
+            **events,
+            "Sid": "Events",
+            "Action": "sqs:SendMessage",
+            "Resource": queue.arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": [r.arn for r in rules.values()]}},
+        }
+        return key, queue, self._send(rules, queue, tls_only_queue_policy(queue.arn, [send]))
 
     def _send(
-        self, rules: dict[str, aws.cloudwatch.EventRule], queue: aws.sqs.Queue, policy: Any
+        self,
+        rules: dict[str, aws.cloudwatch.EventRule],
+        queue: aws.sqs.Queue,
+        policy: pulumi.Output[str],
     ) -> list[pulumi.Resource]:
         permitted = aws.sqs.QueuePolicy(
             f"{self._name}-interruptions",
             queue_url=queue.url,
-            policy=json_document(policy),
+            policy=policy,
             opts=self._opts,
         )
         targets = [

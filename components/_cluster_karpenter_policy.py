@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._cluster_nodes import volume_statements
-from ._documents import json_document
+from ._documents import policy_document
 
 READ_ACTIONS = [
     "ec2:DescribeCapacityReservations",
@@ -67,46 +67,43 @@ def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
         return [arn("ec2", f"{kind}/*") for kind in kinds]
 
     public = [arn("ec2", f"{kind}/*", owner="") for kind in ("image", "snapshot")]
-    return json_document(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                *_launch_statements(scope.cluster_name, ec2, public),
-                *_change_statements(scope.cluster_name, ec2),
-                {
-                    **_allow("Read", READ_ACTIONS, "*"),
-                    "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
-                },
-                _allow("ReadPrices", ["pricing:GetProducts"], "*"),
-                _allow(
-                    "FindImages",
-                    ["ssm:GetParameter"],
-                    arn("ssm", "parameter/aws/service/*", owner=""),
-                ),
-                _allow(
-                    "ReadProfiles",
-                    ["iam:GetInstanceProfile"],
-                    arn("iam", "instance-profile/*"),
-                ),
-                _allow("FindProfiles", ["iam:ListInstanceProfiles"], "*"),
-                {
-                    **_allow("GiveNodesTheirRole", ["iam:PassRole"], scope.node_role_arn),
-                    "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
-                },
-                _allow(
-                    "FindCluster",
-                    ["eks:DescribeCluster"],
-                    arn("eks", f"cluster/{scope.cluster_name}"),
-                ),
-                _allow(
-                    "HearInterruptions",
-                    ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
-                    scope.queue_arn,
-                ),
-                _allow("ReadQueue", ["kms:Decrypt"], scope.queue_key_arn),
-                *_disk_statements(scope.volume_key_arn, region),
-            ],
-        }
+    return policy_document(
+        [
+            *_launch_statements(scope.cluster_name, ec2, public),
+            *_change_statements(scope.cluster_name, ec2),
+            {
+                **_allow("Read", READ_ACTIONS, "*"),
+                "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
+            },
+            _allow("ReadPrices", ["pricing:GetProducts"], "*"),
+            _allow(
+                "FindImages",
+                ["ssm:GetParameter"],
+                arn("ssm", "parameter/aws/service/*", owner=""),
+            ),
+            _allow(
+                "ReadProfiles",
+                ["iam:GetInstanceProfile"],
+                arn("iam", "instance-profile/*"),
+            ),
+            _allow("FindProfiles", ["iam:ListInstanceProfiles"], "*"),
+            {
+                **_allow("GiveNodesTheirRole", ["iam:PassRole"], scope.node_role_arn),
+                "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+            },
+            _allow(
+                "FindCluster",
+                ["eks:DescribeCluster"],
+                arn("eks", f"cluster/{scope.cluster_name}"),
+            ),
+            _allow(
+                "HearInterruptions",
+                ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
+                scope.queue_arn,
+            ),
+            _allow("ReadQueue", ["kms:Decrypt"], scope.queue_key_arn),
+            *_disk_statements(scope.volume_key_arn, region),
+        ]
     )
 
 

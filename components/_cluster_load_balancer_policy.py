@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"
 READ_ACTIONS = [
@@ -119,7 +119,7 @@ def load_balancer_policy(
         ),
         _allow("Change", CHANGE_ACTIONS, balancing, owned),
     ]
-    return json_document({"Version": "2012-10-17", "Statement": statements})
+    return policy_document(statements)
 
 
 def _allow(

@@ -10,7 +10,6 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
 from ._functions import service_trust
 from ._keys import encryption_key
 
@@ -80,7 +79,7 @@ def node_role(name: str, *, opts: pulumi.ResourceOptions) -> aws.iam.Role:
     return aws.iam.Role(
         name,
         description="Nodes of the cluster",
-        assume_role_policy=json_document(service_trust("ec2.amazonaws.com")),
+        assume_role_policy=service_trust("ec2.amazonaws.com"),
         opts=opts,
     )
 

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._challenge_access import service_account_trust
-from ._documents import json_document
+from ._documents import policy_document
 from ._functions import allow
 
 NAMESPACE = "evalai"
@@ -59,7 +59,7 @@ class Identity:
         aws.iam.RolePolicy(
             name,
             role=role.name,
-            policy=json_document({"Version": "2012-10-17", "Statement": statements}),
+            policy=policy_document(statements),
             opts=opts,
         )
         return role
@@ -153,10 +153,10 @@ def secrets_policy(
     decrypting = allow(["kms:Decrypt"], key_arn)
     decrypting["Condition"] = {"StringEquals": {"kms:ViaService": through}}
     reading = allow(["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], secret_arns)
-    return json_document({"Version": "2012-10-17", "Statement": [reading, decrypting]})
+    return policy_document([reading, decrypting])
 
 
 def scaling_policy(resources: EvalAiResources) -> pulumi.Output[str]:
     """For KEDA: how long the challenges' queues are."""
     counting = allow(["sqs:GetQueueAttributes"], resources.challenge_queues())
-    return json_document({"Version": "2012-10-17", "Statement": [counting]})
+    return policy_document([counting])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 from ._functions import allow, service_trust
 
 
@@ -45,12 +45,7 @@ def challenge_budget(
     stop = aws.iam.Policy(
         f"{resource}-stop",
         description="Attached by AWS Budgets: no further submission is taken",
-        policy=json_document(
-            {
-                "Version": "2012-10-17",
-                "Statement": [{**allow(["sqs:ReceiveMessage"], queue_arn), "Effect": "Deny"}],
-            }
-        ),
+        policy=policy_document([{**allow(["sqs:ReceiveMessage"], queue_arn), "Effect": "Deny"}]),
         tags=tags,
         opts=opts,
     )
@@ -79,7 +74,7 @@ def _executor(
     executor = aws.iam.Role(
         f"{resource}-budget",
         description="AWS Budgets: stops a challenge's submissions",
-        assume_role_policy=json_document(service_trust("budgets.amazonaws.com")),
+        assume_role_policy=service_trust("budgets.amazonaws.com"),
         opts=opts,
     )
     statement = allow(["iam:AttachRolePolicy", "iam:DetachRolePolicy"], role.arn)
@@ -87,7 +82,7 @@ def _executor(
     permissions = aws.iam.RolePolicy(
         f"{resource}-budget",
         role=executor.name,
-        policy=json_document({"Version": "2012-10-17", "Statement": [statement]}),
+        policy=policy_document([statement]),
         opts=opts,
     )
     return executor, permissions

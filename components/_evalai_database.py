@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
 from ._functions import service_trust
 
 # Of the versions that EvalAI's Django 2.2 works with the newest; upstream develops with it.
@@ -97,7 +96,7 @@ def _monitoring_role(name: str, opts: pulumi.ResourceOptions) -> aws.iam.Role:
     role = aws.iam.Role(
         f"{name}-monitoring",
         description="RDS writes enhanced monitoring",
-        assume_role_policy=json_document(service_trust("monitoring.rds.amazonaws.com")),
+        assume_role_policy=service_trust("monitoring.rds.amazonaws.com"),
         opts=opts,
     )
     aws.iam.RolePolicyAttachment(

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
-from ._documents import json_document
+from ._documents import policy_document
 from ._functions import allow, code_hash, service_trust
 
 SOURCES = Path(__file__).parents[1] / "images"
@@ -166,7 +166,7 @@ class EvalAiImages:
         role = aws.iam.Role(
             self._name,
             description="Builds EvalAI's images",
-            assume_role_policy=json_document(service_trust("codebuild.amazonaws.com")),
+            assume_role_policy=service_trust("codebuild.amazonaws.com"),
             opts=self._opts,
         )
         archive = pulumi.Output.concat(
@@ -186,7 +186,7 @@ class EvalAiImages:
         permissions = aws.iam.RolePolicy(
             self._name,
             role=role.name,
-            policy=json_document({"Version": "2012-10-17", "Statement": statements}),
+            policy=policy_document(statements),
             opts=self._opts,
         )
         return role, permissions

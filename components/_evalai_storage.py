@@ -89,7 +89,7 @@ def message_queue(
     aws.sqs.QueuePolicy(
         name,
         queue_url=queue.url,
-        policy=json_document(tls_only_queue_policy(queue.arn)),
+        policy=tls_only_queue_policy(queue.arn),
         opts=opts,
     )
     return queue

@@ -142,7 +142,7 @@ class Evidence:
         aws.sqs.QueuePolicy(
             f"{name}-policy",
             queue_url=queue.url,
-            policy=json_document(tls_only_queue_policy(queue.arn)),
+            policy=tls_only_queue_policy(queue.arn),
             opts=self._opts,
         )
         return queue

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 from ._layer import FUNCTIONS, FunctionPlatform, build_layer
 
 # The longest that SQS keeps a message. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/
@@ -127,7 +127,7 @@ class Functions:
         aws.sqs.QueuePolicy(
             f"{name}-failures-policy",
             queue_url=self.failure_queue.url,
-            policy=json_document(tls_only_queue_policy(self.failure_queue.arn)),
+            policy=tls_only_queue_policy(self.failure_queue.arn),
             opts=opts,
         )
         self.security_group = self._make_security_group(vpc_id) if vpc_id is not None else None
@@ -157,7 +157,7 @@ class Functions:
         return aws.iam.Role(
             f"{self._name}-{purpose}-role",
             description=f"Execution role of the function {self._name}-{purpose}",
-            assume_role_policy=json_document(service_trust("lambda.amazonaws.com")),
+            assume_role_policy=service_trust("lambda.amazonaws.com"),
             opts=self._opts,
         )
 
@@ -186,14 +186,12 @@ class Functions:
         permissions = aws.iam.RolePolicy(
             f"{self._name}-{purpose}-policy",
             role=role.name,
-            policy=json_document(
-                function_policy(
-                    log_group_arn=log_group.arn,
-                    key_arn=self._key.arn,
-                    failure_queue_arn=self.failure_queue.arn,
-                    in_vpc=self.security_group is not None,
-                    statements=statements,
-                )
+            policy=function_policy(
+                log_group_arn=log_group.arn,
+                key_arn=self._key.arn,
+                failure_queue_arn=self.failure_queue.arn,
+                in_vpc=self.security_group is not None,
+                statements=statements,
             ),
             opts=self._opts,
         )
@@ -240,7 +238,7 @@ def function_policy(
     failure_queue_arn: pulumi.Input[str],
     in_vpc: bool,
     statements: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+) -> pulumi.Output[str]:
     """What every function may do (log, trace, use its key, report failures), and `statements`."""
     own: list[Mapping[str, Any]] = [
         allow(
@@ -263,7 +261,7 @@ def function_policy(
                 "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
             }
         )
-    return {"Version": "2012-10-17", "Statement": [*own, *statements]}
+    return policy_document([*own, *statements])
 
 
 def allow(
@@ -298,19 +296,21 @@ def call_on(
     )
 
 
-def service_trust(service: str) -> dict[str, Any]:
+def service_trust(service: str) -> pulumi.Output[str]:
     """A trust policy for one AWS service, e.g. `lambda.amazonaws.com`."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": service},
         "Action": "sts:AssumeRole",
     }
-    return {"Version": "2012-10-17", "Statement": [statement]}
+    return policy_document([statement])
 
 
-def tls_only_queue_policy(queue_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """A queue policy that refuses plain HTTP and grants nothing: roles do that."""
-    statement = {
+def tls_only_queue_policy(
+    queue_arn: pulumi.Input[str], statements: Sequence[Mapping[str, Any]] = ()
+) -> pulumi.Output[str]:
+    """A queue policy that refuses plain HTTP and grants nothing but `statements`: roles do that."""
+    plain = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": "*",
@@ -318,4 +318,4 @@ def tls_only_queue_policy(queue_arn: pulumi.Input[str]) -> dict[str, Any]:
         "Resource": queue_arn,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    return {"Version": "2012-10-17", "Statement": [statement]}
+    return policy_document([plain, *statements])

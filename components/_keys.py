@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 
 # What the default policy grants the account as kms:*, spelled out: administration and use, both
 # still subject to IAM. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
@@ -82,7 +82,7 @@ def encryption_key(
         description=description,
         enable_key_rotation=True,
         deletion_window_in_days=30,
-        policy=_policy([_account(ACCOUNT_ACTIONS), *statements]),
+        policy=policy_document([_account(ACCOUNT_ACTIONS), *statements]),
         region=region,
         opts=opts,
     )
@@ -108,7 +108,7 @@ def signing_key(
         customer_master_key_spec="ECC_NIST_P256",
         key_usage="SIGN_VERIFY",
         deletion_window_in_days=30,
-        policy=_policy([_account(SIGNING_KEY_ACTIONS), signer]),
+        policy=policy_document([_account(SIGNING_KEY_ACTIONS), signer]),
         opts=opts,
     )
 
@@ -123,10 +123,6 @@ def _account(actions: Sequence[str]) -> Mapping[str, Any]:
         "Action": actions,
         "Resource": "*",
     }
-
-
-def _policy(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
-    return json_document({"Version": "2012-10-17", "Statement": statements})
 
 
 def log_statement(region: pulumi.Input[str]) -> Mapping[str, Any]:

@@ -1,12 +1,12 @@
 """An OpenSearch domain inside the VPC: encrypted, logged, and reached by named roles only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 from ._endpoints import url
 
 ENGINE = "OpenSearch_2.19"
@@ -87,7 +87,7 @@ class SearchDomain:
         return aws.opensearch.DomainPolicy(
             f"{self._name}-policy",
             domain_name=self.resource.domain_name,
-            access_policies=json_document(access_policy(self.arn, role_arns)),
+            access_policies=access_policy(self.arn, role_arns),
             opts=self._child,
         )
 
@@ -128,7 +128,7 @@ class SearchDomain:
         permission = aws.cloudwatch.LogResourcePolicy(
             f"{self._name}-logs",
             policy_name=f"{pulumi.get_project()}-{pulumi.get_stack()}-{self._name}",
-            policy_document=json_document(log_policy([group.arn for group in groups.values()])),
+            policy_document=log_policy([group.arn for group in groups.values()]),
             opts=self._child,
         )
         return groups, permission
@@ -160,7 +160,7 @@ def cluster(instance_type: str, instance_count: int) -> dict[str, Any]:
 
 def access_policy(
     domain_arn: pulumi.Input[str], role_arns: Sequence[pulumi.Input[str]]
-) -> dict[str, Any]:
+) -> pulumi.Output[str]:
     """Grants nothing: what a role may do is in its own policy."""
     others = {
         "Sid": "OnlyTheFunctions",
@@ -170,10 +170,10 @@ def access_policy(
         "Resource": pulumi.Output.concat(domain_arn, "/*"),
         "Condition": {"ArnNotEquals": {"aws:PrincipalArn": role_arns}},
     }
-    return {"Version": "2012-10-17", "Statement": [others]}
+    return policy_document([others])
 
 
-def log_policy(group_arns: Sequence[pulumi.Input[str]]) -> Mapping[str, Any]:
+def log_policy(group_arns: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
     """Lets domains of this account write into the log groups.
 
     https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createdomain-configure-slow-logs.html
@@ -186,4 +186,4 @@ def log_policy(group_arns: Sequence[pulumi.Input[str]]) -> Mapping[str, Any]:
         "Resource": [pulumi.Output.concat(arn, ":*") for arn in group_arns],
         "Condition": {"StringEquals": {"aws:SourceAccount": account}},
     }
-    return {"Version": "2012-10-17", "Statement": [write]}
+    return policy_document([write])

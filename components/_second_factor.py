@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 from ._functions import Functions, allow
 from ._layer import FunctionPlatform
 
@@ -61,12 +61,7 @@ class SecondFactor:
         aws.iam.RolePolicy(
             f"{self._name}-users",
             role=self._function.role.name,
-            policy=json_document(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [allow(["cognito-idp:AdminGetUser"], pool.arn)],
-                }
-            ),
+            policy=policy_document([allow(["cognito-idp:AdminGetUser"], pool.arn)]),
             opts=self._opts,
         )
         aws.lambda_.Permission(

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._documents import policy_document
 from ._functions import KEY_USE_ACTIONS, allow
 
 SIGNATURE_MILLISECONDS = 300_000
@@ -110,15 +111,11 @@ def read_and_remove(bucket_arn: pulumi.Input[str]) -> list[Mapping[str, Any]]:
     ]
 
 
-def reading_policy(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
+def reading_policy(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """A policy for who reads uploads: nothing else of the bucket, and their key."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            allow(["s3:GetObject"], objects(bucket_arn)),
-            allow(["kms:Decrypt"], key_arn),
-        ],
-    }
+    return policy_document(
+        [allow(["s3:GetObject"], objects(bucket_arn)), allow(["kms:Decrypt"], key_arn)]
+    )
 
 
 def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import json_document
+from ._documents import policy_document
 from ._keys import encryption_key, log_statement
 
 ZONES = 3
@@ -275,38 +275,25 @@ def subnet_cidrs(cidr: ipaddress.IPv4Network) -> tuple[list[str], list[str]]:
 
 def flow_log_trust(account_id: pulumi.Input[str]) -> pulumi.Output[str]:
     """Lets the flow log service of this account assume the role."""
-    return json_document(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                    "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
-                }
-            ],
-        }
-    )
+    taking = {
+        "Effect": "Allow",
+        "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
+    }
+    return policy_document([taking])
 
 
 def flow_log_policy(group_arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """Write access to one log group."""
-    return json_document(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Action": [
-                        "logs:CreateLogStream",
-                        "logs:DescribeLogStreams",
-                        "logs:PutLogEvents",
-                    ],
-                    "Resource": [group_arn, pulumi.Output.concat(group_arn, ":*")],
-                },
-                # It asks for all groups, and finds its own among them.
-                {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
-            ],
-        }
+    return policy_document(
+        [
+            {
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                "Resource": [group_arn, pulumi.Output.concat(group_arn, ":*")],
+            },
+            # It asks for all groups, and finds its own among them.
+            {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
+        ]
     )

@@ -11,7 +11,6 @@ from ._access_rules import AccessRule, rules_environment
 from ._alarms import egress_alarm, errors_alarm, failures_alarm, raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._dashboard_parts import uploads_part
-from ._documents import json_document
 from ._functions import Function, Functions, allow
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
@@ -158,7 +157,7 @@ class UploadBucket(pulumi.ComponentResource):
             aws.iam.RolePolicy(
                 f"{name}-import",
                 role=importer,
-                policy=json_document(reading_policy(self._bucket.arn, key.arn)),
+                policy=reading_policy(self._bucket.arn, key.arn),
                 opts=self._child,
             )
         topic_arn = args.get("alarm_topic_arn")
