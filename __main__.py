@@ -79,6 +79,8 @@ platform = choice("functionPlatform", FunctionPlatform)
 price_class = choice("priceClass", PriceClass)
 password_sign_in = config.require_bool("passwordSignIn")
 alarm_topic_arn = config.require("alarmTopicArn")
+edge_alarm_topic_arn = config.require("edgeAlarmTopicArn")
+backup_copy_region = config.require("backupCopyRegion")
 evalai_host, evalai_certificate = (
     config.require("evalaiHost"),
     config.require("evalaiCertificateArn"),
@@ -123,6 +125,14 @@ check(
     "domainCertificateArn: CloudFront takes ACM certificates of us-east-1 only",
 )
 check(
+    not edge_alarm_topic_arn or edge_alarm_topic_arn.startswith("arn:aws:sns:us-east-1:"),
+    "edgeAlarmTopicArn: CloudFront's metrics, and so their alarms and topic, are in us-east-1",
+)
+check(
+    not backup_copy_region or backup_copy_region != pulumi.Config("aws").get("region"),
+    "backupCopyRegion: another region than the stack's",
+)
+check(
     not (allowed_countries and blocked_countries),
     "allowedCountries and blockedCountries: set one of them",
 )
@@ -147,6 +157,11 @@ if production:
     check(bool(domain_name), "domainName: required in production, for TLS 1.2 as the floor")
     check(protect, "protect: must be true in production")
     check(mfa is Mfa.ON, "mfa: must be ON in production")
+    check(
+        bool(alarm_topic_arn and edge_alarm_topic_arn),
+        "alarmTopicArn and edgeAlarmTopicArn: required in production, or nobody hears of a failure",
+    )
+    check(bool(backup_copy_region), "backupCopyRegion: required in production")
     check(not password_sign_in, "passwordSignIn: for local development only")
     check(not development_origins, "developmentOrigins: none in production")
     check(
@@ -184,6 +199,8 @@ if domain_name:
         edge_args["domain"]["certificate_arn"] = certificate_arn
     if hosted_zone_id:
         edge_args["domain"]["zone_id"] = hosted_zone_id
+if edge_alarm_topic_arn:
+    edge_args["alarm_topic_arn"] = edge_alarm_topic_arn
 edge = Edge("edge", edge_args)
 origins: list[pulumi.Input[str]] = [edge.portal_url, *development_origins]
 
@@ -220,6 +237,8 @@ data_args: DataStoreArgs = {
     "log_retention_days": retention_days,
     "protect": protect,
 }
+if backup_copy_region:
+    data_args["backup_copy_region"] = backup_copy_region
 if rules:
     data_args["access_rules"] = rules
 if alarm_topic_arn:

@@ -1,5 +1,6 @@
 """Roles that GitHub's workflows take: one to preview, and one to deploy per environment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -38,8 +39,14 @@ def pipeline_roles(
     preview_environment: str,
     deploy_environments: list[str],
     backend: StateBackend,
+    *,
+    backup_copy_region: str,
 ) -> PipelineRoles:
     """Each role trusts jobs of one environment of one repository, and nothing else."""
+    regions = [
+        aws.get_region_output().region,
+        *([backup_copy_region] if backup_copy_region else []),
+    ]
     preview = aws.iam.Role(
         "ci-preview",
         description=f"Previews of {repository}",
@@ -69,6 +76,7 @@ def pipeline_roles(
                 environment,
                 [other for other in deploy_environments if other != environment],
                 backend,
+                regions,
             )
             for environment in deploy_environments
         },
@@ -81,6 +89,7 @@ def deploy_role(
     environment: str,
     others: list[str],
     backend: StateBackend,
+    regions: Sequence[pulumi.Input[str]],
 ) -> pulumi.Output[str]:
     """ARN of the role that runs `pulumi up` on the stack named like the environment."""
     role = aws.iam.Role(
@@ -98,7 +107,7 @@ def deploy_role(
                 other_stacks=others,
                 account_id=aws.get_caller_identity_output().account_id,
                 partition=aws.get_partition_output().partition,
-                region=aws.get_region_output().region,
+                regions=regions,
             )
         ),
     )

@@ -1,5 +1,6 @@
 """What the workflows' roles may do, as policy documents."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -10,7 +11,7 @@ from components._functions import allow
 # A deployment makes, changes and removes resources of these services, so it has all their actions:
 # the list of single ones would be out of date with each release of the provider.
 SERVICES = (
-    *("apigateway", "backup", "backup-storage", "budgets", "cloudfront", "cloudwatch"),
+    *("acm", "apigateway", "backup", "backup-storage", "budgets", "cloudfront", "cloudwatch"),
     *("codebuild", "cognito-idp", "dynamodb", "ec2", "ecr", "eks", "es", "events", "kms"),
     *("lambda", "logs", "rds", "s3", "secretsmanager", "sqs", "states", "wafv2"),
 )
@@ -58,7 +59,8 @@ MANAGED_POLICIES = (
 PASSED_TO = (
     *("backup.amazonaws.com", "budgets.amazonaws.com"),
     *("codebuild.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com"),
-    *("lambda.amazonaws.com", "monitoring.rds.amazonaws.com", "pods.eks.amazonaws.com"),
+    *("lambda.amazonaws.com", "malware-protection-plan.guardduty.amazonaws.com"),
+    *("monitoring.rds.amazonaws.com", "pods.eks.amazonaws.com"),
     *("states.amazonaws.com", "vpc-flow-logs.amazonaws.com"),
 )
 # Made by the services themselves at their first use, in the name of whoever uses them.
@@ -90,6 +92,19 @@ TRAIL_ACTIONS = (
     "cloudtrail:StopLogging",
     "cloudtrail:UpdateTrail",
 )
+# Of GuardDuty only the scan of uploads, not the account's detectors.
+SCAN_ACTIONS = (
+    "guardduty:CreateMalwareProtectionPlan",
+    "guardduty:DeleteMalwareProtectionPlan",
+    "guardduty:GetMalwareProtectionPlan",
+    "guardduty:ListTagsForResource",
+    "guardduty:TagResource",
+    "guardduty:UntagResource",
+    "guardduty:UpdateMalwareProtectionPlan",
+)
+# Of Route 53 the records of hosts, and neither zones nor who is asked for them (NS).
+HOST_RECORD_TYPES = ("A", "AAAA", "CNAME")
+ZONE_READ_ACTIONS = ("route53:GetHostedZone", "route53:ListResourceRecordSets")
 RECORD_ACTIONS = (
     "dynamodb:BatchGetItem",
     "dynamodb:ExportTableToPointInTime",
@@ -150,10 +165,11 @@ def deploy_policy(
     other_stacks: list[str],
     account_id: pulumi.Input[str],
     partition: pulumi.Input[str],
-    region: pulumi.Input[str],
+    regions: Sequence[pulumi.Input[str]],
 ) -> Document:
     """All of the platform's services, IAM for its own roles only, and none of the data.
 
+    `regions` are the stacks' own and others that they keep something in.
     This keeps mistakes and curious workflows away from data, other regions, other stacks' state
     and the pipeline itself. It is no wall against malicious code that was merged, which can deploy
     a function that reads what the platform reads, and stacks of one account share their services:
@@ -171,15 +187,21 @@ def deploy_policy(
         for stack in other_stacks
     ]
     trail = pulumi.Output.concat(
-        *("arn:", partition, ":cloudtrail:", region, ":", account_id),
+        *("arn:", partition, ":cloudtrail:", regions[0], ":", account_id),
         ":trail/uploads-reads-trail-*",
     )
+    scans = pulumi.Output.concat(
+        *("arn:", partition, ":guardduty:", regions[0], ":", account_id),
+        ":malware-protection-plan/*",
+    )
+    zones = pulumi.Output.concat("arn:", partition, ":route53:::hostedzone/*")
+    changes = pulumi.Output.concat("arn:", partition, ":route53:::change/*")
     portal_objects = pulumi.Output.concat("arn:", partition, ":s3:::edge-portal-*/*")
     return _document(
         {
             **allow([f"{service}:*" for service in SERVICES], "*"),
             # CloudFront, its firewall and IAM are in us-east-1.
-            "Condition": {"StringEquals": {"aws:RequestedRegion": [region, "us-east-1"]}},
+            "Condition": {"StringEquals": {"aws:RequestedRegion": [*regions, "us-east-1"]}},
         },
         allow(ROLE_ACTIONS, roles),
         allow(POLICY_ACTIONS, pulumi.Output.concat(iam, ":policy/evaluation-*")),
@@ -198,6 +220,19 @@ def deploy_policy(
         allow(CLUSTER_PROVIDER_ACTIONS, pulumi.Output.concat(iam, ":oidc-provider/oidc.eks.*")),
         allow(TRAIL_ACTIONS, trail),
         allow(["cloudtrail:DescribeTrails"], "*"),  # it knows no resource
+        allow(SCAN_ACTIONS, scans),
+        allow(ZONE_READ_ACTIONS, zones),
+        allow(["route53:GetChange"], changes),
+        {
+            **allow(["route53:ChangeResourceRecordSets"], zones),
+            "Condition": {
+                "ForAllValues:StringEquals": {
+                    "route53:ChangeResourceRecordSetsRecordTypes": HOST_RECORD_TYPES
+                },
+                # All of no values would be allowed, too.
+                "Null": {"route53:ChangeResourceRecordSetsRecordTypes": "false"},
+            },
+        },
         _deny(RECORD_ACTIONS, "*"),
         {
             "Effect": "Deny",

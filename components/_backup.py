@@ -1,4 +1,4 @@
-"""Daily backups of tables and buckets, in a vault that keeps none longer than erasure allows."""
+"""Daily backups of tables and buckets, in vaults that keep none longer than erasure allows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,11 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._alarm_catalogue import backup_alarms
+from ._alarms import raise_alarms
 from ._documents import json_document
 from ._functions import KEY_USE_ACTIONS, allow, service_trust
+from ._keys import encryption_key
 
 NIGHTLY = "cron(0 2 * * ? *)"
 # Erased data may live on in backups for this long, and no backup longer.
@@ -51,6 +54,11 @@ RULE_ACTIONS = (
     "events:PutTargets",
     "events:RemoveTargets",
 )
+VAULT_ACTIONS = (
+    "backup:CopyFromBackupVault",
+    "backup:CopyIntoBackupVault",
+    "backup:DescribeBackupVault",
+)
 
 
 def daily_backup(
@@ -59,31 +67,43 @@ def daily_backup(
     tables: Sequence[aws.dynamodb.Table],
     buckets: Sequence[aws.s3.Bucket],
     key: aws.kms.Key,
+    copy_region: str | None,
+    alarm_topic_arn: pulumi.Input[str] | None,
     protect: bool,
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """A vault with a plan that fills it. Restoring is left to a person with rights of their own."""
-    vault = aws.backup.Vault(
-        name,
-        kms_key_arn=key.arn,
-        force_destroy=not protect,
-        opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(protect=protect, retain_on_delete=protect)
-        ),
+    """A vault with a plan that fills it, and one in another region with copies of what is in it.
+
+    Restoring is left to a person with rights of their own.
+    """
+    kept = pulumi.ResourceOptions.merge(
+        opts, pulumi.ResourceOptions(protect=protect, retain_on_delete=protect)
     )
-    aws.backup.VaultLockConfiguration(
-        name, backup_vault_name=vault.name, max_retention_days=RETENTION_DAYS, opts=opts
-    )
+    vaults = [_vault(name, key, protect=protect, opts=opts, kept=kept)]
+    keys = [key]
+    copies: list[Any] = []
+    lifecycle: Any = {"delete_after": RETENTION_DAYS}
+    if copy_region is not None:
+        copy = f"{name}-copy"
+        # No key of the first region: it is gone with it.
+        copy_key = encryption_key(copy, f"Copies of {name}", region=copy_region, opts=kept)
+        vault = _vault(copy, copy_key, region=copy_region, protect=protect, opts=opts, kept=kept)
+        # AWS counts the days of a copy from the day of its original.
+        # https://docs.aws.amazon.com/aws-backup/latest/devguide/recov-point-create-a-copy.html
+        copies = [{"destination_vault_arn": vault.arn, "lifecycle": lifecycle}]
+        vaults.append(vault)
+        keys.append(copy_key)
     plan = aws.backup.Plan(
         name,
         rules=[
             {
                 "rule_name": "nightly",
-                "target_vault_name": vault.name,
+                "target_vault_name": vaults[0].name,
                 "schedule": NIGHTLY,
                 "start_window": START_WITHIN_MINUTES,
                 "completion_window": COMPLETE_WITHIN_MINUTES,
-                "lifecycle": {"delete_after": RETENTION_DAYS},
+                "lifecycle": lifecycle,
+                "copy_actions": copies,
             }
         ],
         opts=opts,
@@ -101,8 +121,8 @@ def daily_backup(
             backup_policy(
                 table_arns=[table.arn for table in tables],
                 bucket_arns=[bucket.arn for bucket in buckets],
-                vault_arn=vault.arn,
-                key_arn=key.arn,
+                vault_arns=[vault.arn for vault in vaults],
+                key_arns=[each.arn for each in keys],
             )
         ),
         opts=opts,
@@ -115,14 +135,40 @@ def daily_backup(
         resources=[item.arn for item in (*tables, *buckets)],
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permissions])),
     )
+    if alarm_topic_arn is not None:
+        watched = backup_alarms(vaults[0].name, copied=copy_region is not None)
+        raise_alarms(name, watched, alarm_topic_arn, opts)
+
+
+def _vault(
+    name: str,
+    key: aws.kms.Key,
+    *,
+    region: str | None = None,
+    protect: bool,
+    opts: pulumi.ResourceOptions,
+    kept: pulumi.ResourceOptions,
+) -> aws.backup.Vault:
+    """A vault that keeps nothing for longer than erasure allows."""
+    vault = aws.backup.Vault(
+        name, kms_key_arn=key.arn, region=region, force_destroy=not protect, opts=kept
+    )
+    aws.backup.VaultLockConfiguration(
+        name,
+        backup_vault_name=vault.name,
+        max_retention_days=RETENTION_DAYS,
+        region=region,
+        opts=opts,
+    )
+    return vault
 
 
 def backup_policy(
     *,
     table_arns: Sequence[pulumi.Input[str]],
     bucket_arns: Sequence[pulumi.Input[str]],
-    vault_arn: pulumi.Input[str],
-    key_arn: pulumi.Input[str],
+    vault_arns: Sequence[pulumi.Input[str]],
+    key_arns: Sequence[pulumi.Input[str]],
 ) -> dict[str, Any]:
     """What AWS's own policies for backups of DynamoDB and S3 allow, for these resources only.
 
@@ -147,11 +193,11 @@ def backup_policy(
         allow(RULE_ACTIONS, rules),
         # They know no resource to restrict them to.
         allow(["cloudwatch:GetMetricData", "events:ListRules", "tag:GetResources"], "*"),
-        allow(["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"], vault_arn),
+        allow(VAULT_ACTIONS, vault_arns),
         allow(["backup:TagResource"], points),
-        allow(KEY_USE_ACTIONS, key_arn),
+        allow(KEY_USE_ACTIONS, key_arns),
         {
-            **allow(["kms:CreateGrant"], key_arn),
+            **allow(["kms:CreateGrant"], key_arns),
             "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         },
     ]

@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import failures_alarm, raise_alarms, reconciler_alarm
+from ._alarm_catalogue import failures_alarm, reconciler_alarm
+from ._alarms import raise_alarms
 from ._documents import policy_document
 from ._functions import Function, Functions, allow, call_on
 from ._layer import FunctionPlatform

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import INDEX_LAG_MILLISECONDS, OWN, SLOW_MILLISECONDS, DataNames
+from ._alarm_catalogue import INDEX_LAG_MILLISECONDS, OWN, SLOW_MILLISECONDS, DataNames
 from ._dashboard import GLOBAL_REGION, Chart, Line, blocked, failures, part, waiting
 
 UPLOAD_STATES = ("pending", "verifying", "available", "rejected", "expired", "deleted")

@@ -1,11 +1,36 @@
 """A host name of one's own: its certificate and its records in a Route 53 zone."""
 
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 PROOF_SECONDS = 300
+
+
+class EdgeDomainArgs(TypedDict):
+    """A host name of one's own."""
+
+    name: str
+    """Host name, e.g. `ai4h.example.org`."""
+    certificate_arn: NotRequired[pulumi.Input[str]]
+    """ACM certificate for the name, in us-east-1. Default: makes one, with `zone_id`."""
+    zone_id: NotRequired[pulumi.Input[str]]
+    """Route 53 zone that gets the records. Default: you point the name to the distribution."""
+
+
+def certificate_for(
+    name: str, domain: EdgeDomainArgs, *, region: str, opts: pulumi.ResourceOptions
+) -> pulumi.Input[str]:
+    """ARN of the certificate that was given, or of one that is made.
+
+    Raises ValueError if there is nothing to make it by.
+    """
+    if "certificate_arn" in domain:
+        return domain["certificate_arn"]
+    if "zone_id" not in domain:
+        raise ValueError(f"domain {domain['name']}: give certificate_arn, zone_id or both")
+    return certificate(name, domain["name"], domain["zone_id"], region=region, opts=opts)
 
 
 def certificate(

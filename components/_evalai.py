@@ -8,6 +8,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from ._alarm_catalogue import certificate_alarm
+from ._alarms import raise_alarms
 from ._challenge_access import Challenge, ChallengeAccess, ChallengeDatasetsArgs, Operation
 from ._cluster_objects import restricted_namespace
 from ._cluster_operators import OperatorInstaller, external_secrets, keda
@@ -164,6 +166,9 @@ class EvalAi:
             *(around.cluster_name, around.identity, key, self._images),
             *(around.alarm_topic_arn, around.protect, opts),
         )
+        if around.alarm_topic_arn is not None:
+            watched = certificate_alarm(args["certificate_arn"])
+            raise_alarms(name, [watched], around.alarm_topic_arn, opts)
         workers = self._workers(args.get("challenges", []))
         tokens = [entry["container"]["tokenSecret"] for entry in workers if "container" in entry]
         ready = self._namespaces(tokens)

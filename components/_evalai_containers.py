@@ -12,7 +12,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import raise_alarms, submissions_alarm
+from ._alarm_catalogue import submissions_alarm
+from ._alarms import raise_alarms
 from ._cluster_pools import GPU, NODE_ROLE_LABEL, NodePool, models_pool
 from ._evalai_access import (
     FIND_QUEUE,

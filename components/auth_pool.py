@@ -7,7 +7,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import raise_alarms, sign_in_alarm
+from ._alarm_catalogue import sign_in_alarm
+from ._alarms import raise_alarms
 from ._dashboard_parts import sign_in_part
 from ._endpoints import url
 from ._keys import encryption_key, log_statement

@@ -8,7 +8,8 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._access_rules import AccessRule, rules_environment
-from ._alarms import DataNames, data_alarms, raise_alarms
+from ._alarm_catalogue import DataNames, data_alarms
+from ._alarms import raise_alarms
 from ._backup import daily_backup
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk import PARTITIONS, Bulk
@@ -54,6 +55,8 @@ class DataStoreArgs(TypedDict):
     """How large the search domain is. Default: three nodes."""
     backup: NotRequired[bool]
     """Daily backups of tables and bucket, kept for 35 days. Default: true."""
+    backup_copy_region: NotRequired[str]
+    """Another region, which gets a copy of each backup. Default: none."""
     function_platform: NotRequired[FunctionPlatform]
     """Where the functions run. Default: AWS Lambda."""
     alarm_topic_arn: NotRequired[pulumi.Input[str]]
@@ -144,6 +147,8 @@ class DataStore(pulumi.ComponentResource):
                 tables=[self._versions, self._control],
                 buckets=[self._overflow],
                 key=self._key,
+                copy_region=args.get("backup_copy_region"),
+                alarm_topic_arn=args.get("alarm_topic_arn"),
                 protect=protect,
                 opts=self._child,
             )

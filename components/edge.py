@@ -9,6 +9,8 @@ import pulumi_aws as aws
 import pulumi_random as random
 
 from ._access_log import access_log
+from ._alarm_catalogue import certificate_alarm, edge_alarm
+from ._alarms import raise_alarms
 from ._caching import (
     ALL_VIEWER_EXCEPT_HOST_HEADER,
     CACHING_DISABLED,
@@ -16,7 +18,7 @@ from ._caching import (
     metadata_cache,
 )
 from ._dashboard_parts import edge_part
-from ._domain import certificate, point_to, viewer_certificate
+from ._domain import EdgeDomainArgs, certificate_for, point_to, viewer_certificate
 from ._endpoints import url
 from ._keys import encryption_key, log_statement
 from ._portal import portal_bucket, security_headers, serve
@@ -48,17 +50,6 @@ class PriceClass(Enum):
     """North America, Europe and Israel."""
 
 
-class EdgeDomainArgs(TypedDict):
-    """A host name of one's own."""
-
-    name: str
-    """Host name, e.g. `ai4h.example.org`."""
-    certificate_arn: NotRequired[pulumi.Input[str]]
-    """ACM certificate for the name, in us-east-1. Default: makes one, with `zone_id`."""
-    zone_id: NotRequired[pulumi.Input[str]]
-    """Route 53 zone that gets the records. Default: you point the name to the distribution."""
-
-
 class EdgeArgs(TypedDict):
     domain: NotRequired[EdgeDomainArgs]
     """Own host name. Default: the distribution's, with CloudFront's certificate (TLS 1.0 floor)."""
@@ -78,14 +69,16 @@ class EdgeArgs(TypedDict):
     """Directory with the portal's files. Default: the one of this project."""
     log_retention_days: NotRequired[int]
     """How long access and firewall logs are kept, in days. Default: 365."""
+    alarm_topic_arn: NotRequired[pulumi.Input[str]]
+    """SNS topic in us-east-1 that hears of errors and of an ending certificate. Default: none."""
 
 
 class Edge(pulumi.ComponentResource):
     """CloudFront with a firewall: `/api` and below goes to a REST API, the rest to the portal.
 
     Creates: distribution, web ACL with logs, security headers, private portal bucket with its
-    files and access logs, an empty regional REST API, and the secret by which the API's stage
-    knows requests that came through here.
+    files and access logs, an empty regional REST API, the secret by which the API's stage
+    knows requests that came through here, and alarms when there is a topic.
     """
 
     portal_url: pulumi.Output[str]
@@ -152,7 +145,12 @@ class Edge(pulumi.ComponentResource):
             region=GLOBAL_REGION,
             opts=self._child,
         )
-        distribution = self._distribution(bucket, api, firewall, sent, args)
+        certificate_arn = (
+            None
+            if domain is None
+            else certificate_for(f"{name}-domain", domain, region=GLOBAL_REGION, opts=self._child)
+        )
+        distribution = self._distribution(bucket, api, firewall, sent, certificate_arn, args)
         access_log(
             f"{name}-access",
             distribution,
@@ -160,6 +158,11 @@ class Edge(pulumi.ComponentResource):
             retention_days=retention,
             region=GLOBAL_REGION,
         )
+        if (topic_arn := args.get("alarm_topic_arn")) is not None:
+            watched = [edge_alarm(distribution.id)]
+            if certificate_arn is not None:
+                watched.append(certificate_alarm(certificate_arn))
+            raise_alarms(name, watched, topic_arn, self._child, region=GLOBAL_REGION)
         serve(f"{name}-portal", bucket, distribution.arn)
         if domain is not None and (zone_id := domain.get("zone_id")) is not None:
             point_to(f"{name}-domain", domain["name"], zone_id, distribution, self._child)
@@ -234,6 +237,7 @@ class Edge(pulumi.ComponentResource):
         api: aws.apigateway.RestApi,
         firewall: aws.wafv2.WebAcl,
         origin_secret: pulumi.Output[str],
+        certificate_arn: pulumi.Input[str] | None,
         args: EdgeArgs,
     ) -> aws.cloudfront.Distribution:
         name, child, domain = self._name, self._child, args.get("domain")
@@ -315,21 +319,8 @@ class Edge(pulumi.ComponentResource):
                 api_behaviour | {"path_pattern": f"/{STAGE}/*"},
             ],
             restrictions={"geo_restriction": served_countries(args)},
-            viewer_certificate=viewer_certificate(self._certificate_arn(domain)),
+            viewer_certificate=viewer_certificate(certificate_arn),
             opts=child,
-        )
-
-    def _certificate_arn(self, domain: EdgeDomainArgs | None) -> pulumi.Input[str] | None:
-        if domain is None or "certificate_arn" in domain:
-            return None if domain is None else domain["certificate_arn"]
-        if "zone_id" not in domain:
-            raise ValueError(f"domain {domain['name']}: give certificate_arn, zone_id or both")
-        return certificate(
-            f"{self._name}-domain",
-            domain["name"],
-            domain["zone_id"],
-            region=GLOBAL_REGION,
-            opts=self._child,
         )
 
 

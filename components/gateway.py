@@ -7,7 +7,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import OWN, api_alarms, raise_alarms
+from ._alarm_catalogue import OWN, api_alarms
+from ._alarms import raise_alarms
 from ._api_keys import ApiKeys, GatewayKeyArgs, GatewayThrottleArgs, parse_api_keys, stage_limits
 from ._dashboard_parts import gateway_part
 from ._gateway_responses import gateway_responses

@@ -8,7 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from ._access_rules import AccessRule, rules_environment
-from ._alarms import egress_alarm, errors_alarm, failures_alarm, raise_alarms
+from ._alarm_catalogue import egress_alarm, errors_alarm, failures_alarm
+from ._alarms import raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._dashboard_parts import uploads_part
 from ._functions import Function, Functions, allow

@@ -21,7 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from policies.exceptions import excepted
 from policies.rule import UNKNOWN, Resource, Rule
-from policies.rules import RULES, Registered, unblocked_buckets, unfiltered, unlogged_buckets
+from policies.rules import (
+    RULES,
+    Registered,
+    unblocked_buckets,
+    unfiltered,
+    unlogged_buckets,
+    unwatched_certificates,
+)
 
 
 def known(value: Any) -> Any:
@@ -82,6 +89,17 @@ def every_door_is_filtered(args: StackValidationArgs, report: ReportViolation) -
         report("no firewall stands before it: make one with web_acl and a WebAclAssociation", urn)
 
 
+def every_certificate_is_watched(args: StackValidationArgs, report: ReportViolation) -> None:
+    """Reports certificates whose end nobody would notice."""
+    resources = [
+        (resource.urn, Resource(resource.resource_type, known(resource.props)))
+        for resource in args.resources
+    ]
+    for urn, arn in unwatched_certificates(resources):
+        if not excepted("watched-certificates", urn):
+            report(f"no alarm watches the end of {arn}: set alarm_topic_arn", urn)
+
+
 PolicyPack(
     "ai4h",
     enforcement_level=EnforcementLevel.MANDATORY,
@@ -101,6 +119,11 @@ PolicyPack(
             "filtered-doors",
             "Each user pool and each stage has a firewall",
             every_door_is_filtered,
+        ),
+        StackValidationPolicy(
+            "watched-certificates",
+            "Each certificate that ends one day has an alarm before",
+            every_certificate_is_watched,
         ),
     ],
 )

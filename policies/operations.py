@@ -2,11 +2,13 @@
 
 from policies.rule import needs, rule
 
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+
 RULES = (
     rule(
         "heard-alarms",
         "An alarm tells somebody",
-        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        ALARM,
         needs("alarmActions", advice="name a topic, or nobody hears it"),
     ),
 )

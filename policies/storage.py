@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from policies.rule import UNKNOWN, Resource, both, needs, rule, unless
+from policies.rule import UNKNOWN, Resource, both, listed, needs, read, rule, unless
 
 BUCKET = "aws:s3/bucket:Bucket"
 ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -42,6 +42,12 @@ def _unprotected(resource: Resource) -> Iterator[str]:
         yield "it isn't protected: set protect, so that no deployment deletes data"
 
 
+def _in_one_region(resource: Resource) -> Iterator[str]:
+    for backup in listed(resource.inputs.get("rules")):
+        if read(backup, "copyActions") in (None, []):
+            yield "a rule has no copyActions: copy the backups to another region"
+
+
 RULES = (
     rule(
         "no-public-bucket",
@@ -72,6 +78,12 @@ RULES = (
     rule("encrypted-domain", OWN_KEY, DOMAIN, needs("encryptAtRest.kmsKeyId", advice=OWN_KEY)),
     rule("encrypted-credentials", OWN_KEY, STORED_VALUE, needs("kmsKeyId", advice=OWN_KEY)),
     rule("encrypted-backups", OWN_KEY, VAULT, needs("kmsKeyArn", advice="name a KMS key")),
+    rule(
+        "copied-backups",
+        "Backups outlive their region",
+        "aws:backup/plan:Plan",
+        _in_one_region,
+    ),
     rule(
         "rotated-key",
         "Keys that encrypt are rotated every year",

@@ -28,10 +28,28 @@ DOCUMENTED = {
         ("ApiName", "ApiName Stage", "ApiName Method Resource Stage"),
         "4XXError 5XXError CacheHitCount CacheMissCount Count IntegrationLatency Latency",
     ),
+    "AWS/Backup": _namespace(
+        "https://docs.aws.amazon.com/aws-backup/latest/devguide/cloudwatch.html",
+        ("BackupVaultName", "ResourceType", "BackupVaultName ResourceType"),
+        """
+        NumberOfBackupJobsAborted NumberOfBackupJobsCompleted NumberOfBackupJobsCreated
+        NumberOfBackupJobsExpired NumberOfBackupJobsFailed NumberOfBackupJobsPending
+        NumberOfBackupJobsRunning NumberOfCopyJobsCompleted NumberOfCopyJobsCreated
+        NumberOfCopyJobsFailed NumberOfCopyJobsRunning NumberOfRecoveryPointsCold
+        NumberOfRecoveryPointsCompleted NumberOfRecoveryPointsDeleting
+        NumberOfRecoveryPointsExpired NumberOfRecoveryPointsPartial NumberOfRestoreJobsCompleted
+        NumberOfRestoreJobsFailed NumberOfRestoreJobsPending NumberOfRestoreJobsRunning
+        """,
+    ),
     "AWS/Billing": _namespace(
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/monitor_estimated_charges_with_cloudwatch.html",
         ("Currency", "Currency ServiceName", "Currency LinkedAccount"),
         "EstimatedCharges",
+    ),
+    "AWS/CertificateManager": _namespace(
+        "https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html",
+        ("CertificateArn",),
+        "DaysToExpiry",
     ),
     "AWS/CloudFront": _namespace(
         "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/programming-cloudwatch-metrics.html",

@@ -60,8 +60,8 @@ def concerned(graph: Graph, effect: str, action: str, resource: str) -> list[dic
     ]
 
 
-def allowed(graph: Graph, action: str, resource: str, only: str = "") -> bool:
-    """Whether there is an Allow, for the value that its condition names if it has one."""
+def allowed(graph: Graph, action: str, resource: str, only: str | list[str] = "") -> bool:
+    """Whether there is an Allow, for what its condition names if it has one."""
     return any(
         not only or json.dumps(only) in json.dumps(statement["Condition"])
         for statement in concerned(graph, "Allow", action, resource)
@@ -119,6 +119,28 @@ def test_state_is_versioned_encrypted_and_protected(graph: Graph) -> None:
     assert graph.outputs["state_backend_url"].startswith("s3://")
 
 
+def test_topics_hear_this_accounts_alarms_and_tell_who_consents() -> None:
+    assert not build().all("aws:sns/topic:Topic")
+    graph = build(alarmEmails=["on-call@example.org", "ops@example.org"])
+    for name, region in (("alarms", None), ("edge-alarms", "us-east-1")):
+        topic, key = graph.one("aws:sns/topic:Topic", name), graph.one("aws:kms/key:Key", name)
+        assert topic.inputs.get("region") == key.inputs.get("region") == region
+        assert graph.waits_for(topic, key)
+        for resource in (graph.one("aws:sns/topicPolicy:TopicPolicy", name), key):
+            alarms = [
+                statement
+                for statement in statements(resource)
+                if statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+            ]
+            assert [each["Condition"] for each in alarms] == [
+                {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+            ]
+    told = graph.all("aws:sns/topicSubscription:TopicSubscription")
+    assert len(told) == 4
+    assert {subscription.inputs["protocol"] for subscription in told} == {"email"}
+    assert {"alarm_topic_arn", "edge_alarm_topic_arn"} <= set(graph.outputs)
+
+
 def test_each_role_trusts_one_environment(graph: Graph) -> None:
     trusted = {}
     for role in graph.all(ROLE):
@@ -174,6 +196,28 @@ def test_deployments_may_do_what_the_platform_needs(graph: Graph) -> None:
         assert allowed(graph, "iam:AttachRolePolicy", arn, policy), policy
 
 
+def test_deployments_may_make_what_settings_add(graph: Graph) -> None:
+    """Of a zone in Route 53, and of scans."""
+    assert allowed(graph, "acm:RequestCertificate", "*")
+    zone = "arn:aws:route53:::hostedzone/Z1"
+    assert allowed(graph, "route53:ListResourceRecordSets", zone)
+    assert allowed(graph, "route53:ChangeResourceRecordSets", zone, ["A", "AAAA", "CNAME"])
+    plan = f"arn:aws:guardduty:eu-central-1:{ACCOUNT}:malware-protection-plan/1"
+    assert allowed(graph, "guardduty:CreateMalwareProtectionPlan", plan)
+    service = "malware-protection-plan.guardduty.amazonaws.com"
+    assert allowed(graph, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/uploads-scan", service)
+
+
+def test_deployments_stay_in_the_stacks_regions(graph: Graph) -> None:
+    def regions(graph: Graph) -> list[str]:
+        (statement,) = concerned(graph, "Allow", "backup:CreateBackupVault", "*")
+        return statement["Condition"]["StringEquals"]["aws:RequestedRegion"]
+
+    assert regions(graph) == ["eu-central-1", "us-east-1"]
+    copied = build(repository="ai4h/platform", backupCopyRegion="eu-west-1")
+    assert regions(copied) == ["eu-central-1", "eu-west-1", "us-east-1"]
+
+
 def test_deployments_may_make_budgets(graph: Graph) -> None:
     """No stack's file has any."""
     assert allowed(graph, "budgets:ModifyBudget", "*")
@@ -202,7 +246,9 @@ def test_deployments_may_limit_the_roles_of_challenges(graph: Graph) -> None:
         ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/ci-preview-0a1b2c3"),
         ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/admin"),
         ("iam:CreateOpenIDConnectProvider", f"arn:aws:iam::{ACCOUNT}:oidc-provider/example.org"),
+        ("guardduty:DeleteDetector", f"arn:aws:guardduty:eu-central-1:{ACCOUNT}:detector/1"),
         ("organizations:LeaveOrganization", "*"),
+        ("route53:DeleteHostedZone", "arn:aws:route53:::hostedzone/Z1"),
         ("cloudtrail:StopLogging", f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/account"),
     ],
 )
@@ -242,6 +288,7 @@ def test_deployments_are_kept_from_data_and_other_state(graph: Graph) -> None:
         ({"repository": "platform"}, "repository: 'platform' is not of the form owner/name"),
         ({"deployEnvironments": ["*"]}, r"environment '\*': only letters"),
         ({"previewEnvironment": "dev"}, "a name occurs twice"),
+        ({"alarmEmails": ["nobody"]}, "alarmEmails: 'nobody' is no address"),
     ],
 )
 def test_bad_configuration_is_explained(changes: dict[str, Any], message: str) -> None:

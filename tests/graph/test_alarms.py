@@ -6,10 +6,12 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from components._alarms import raise_alarms, submissions_alarm
+from components._alarm_catalogue import submissions_alarm
+from components._alarms import raise_alarms
 from components.auth_pool import AuthPool, Mfa
 from components.challenge_roles import ChallengeRoles
 from components.data_store import DataStore
+from components.edge import Edge
 from components.gateway import Gateway
 from components.upload_bucket import UploadBucket
 from tests.graph.cloudwatch import DOCUMENTED
@@ -18,7 +20,9 @@ from tests.graph.strict import ACCOUNT, REGION, Graph, evaluate
 from tests.graph.test_challenge_roles import ARGS as ROLES
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
-TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
+TOPICS = {region: f"arn:aws:sns:{region}:{ACCOUNT}:alarms" for region in (REGION, "us-east-1")}
+TOPIC = TOPICS[REGION]
+CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/1"
 RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
 
@@ -28,8 +32,23 @@ def graph() -> Graph:
     """The components that have alarms, with somebody to hear them."""
 
     def program() -> None:
+        Edge(
+            "edge",
+            {
+                "domain": {"name": "ai4h.example.org", "certificate_arn": CERTIFICATE},
+                "alarm_topic_arn": TOPICS["us-east-1"],
+            },
+        )
         AuthPool("auth", {"callback_urls": [], "mfa": Mfa.OPTIONAL, "alarm_topic_arn": TOPIC})
-        DataStore("data", {**MINIMAL, "search": {"volume_gib": 100}, "alarm_topic_arn": TOPIC})
+        DataStore(
+            "data",
+            {
+                **MINIMAL,
+                "search": {"volume_gib": 100},
+                "backup_copy_region": "eu-west-1",
+                "alarm_topic_arn": TOPIC,
+            },
+        )
         UploadBucket(
             "uploads",
             {"issuer": "https://issuer", "client_ids": ["client"], "alarm_topic_arn": TOPIC},
@@ -60,7 +79,8 @@ def test_every_alarm_watches_a_metric_that_there_is(graph: Graph) -> None:
             assert metric in DOCUMENTED[namespace].metrics
             assert dimensions in DOCUMENTED[namespace].dimensions
         assert all(alarm.inputs["dimensions"].values())
-        assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [TOPIC]
+        topic = TOPICS[alarm.inputs.get("region", REGION)]
+        assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [topic]
         assert alarm.inputs["datapointsToAlarm"] <= alarm.inputs["evaluationPeriods"]
 
 
@@ -80,6 +100,9 @@ def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
         return graph.one(ALARM, name).inputs["dimensions"]
 
     assert dimensions("data-index-lag") == {"FunctionName": "data-indexer-name"}
+    assert dimensions("edge-expiring-certificate") == {"CertificateArn": CERTIFICATE}
+    assert dimensions("edge-edge-errors")["DistributionId"] == "edge-distribution-id"
+    assert dimensions("data-backup-failed-copies") == {"BackupVaultName": "data-backup-name"}
     assert dimensions("data-throttled-writes") == {"TableName": "data-versions-name"}
     assert dimensions("data-search-red")["ClientId"] == ACCOUNT
     assert dimensions("uploads-unverified-uploads") == {"FunctionName": "uploads-completion-name"}
@@ -92,6 +115,8 @@ def test_alarms_are_about_their_own_resources(graph: Graph) -> None:
         dimensions(f"{name}-failed-events")["QueueName"] for name in ("data", "roles", "uploads")
     }
     assert failed == {f"{name}-failures-name" for name in ("data", "roles-challenges", "uploads")}
+    # It is measured twice a day.
+    assert graph.one(ALARM, "edge-expiring-certificate").inputs["period"] == 24 * 3600
     # A fifth of 100 GiB, in the metric's MiB.
     assert graph.one(ALARM, "data-search-storage").inputs["threshold"] == 20_480
 

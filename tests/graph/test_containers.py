@@ -100,16 +100,17 @@ def test_workers_score_from_a_queue_of_their_own(graph: Graph) -> None:
     assert "failedQueueArn" not in worker(graph)
 
 
-def test_somebody_is_told_of_failed_submissions(graph: Graph) -> None:
+def test_somebody_is_told_of_failed_submissions_and_an_ending_certificate(graph: Graph) -> None:
     assert not graph.all("aws:cloudwatch/metricAlarm:MetricAlarm")
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
     heard = build(with_container(), alarm_topic_arn=topic)
     alarms = [
         a for a in heard.all("aws:cloudwatch/metricAlarm:MetricAlarm") if "-evalai-" in a.name
     ]
-    assert {a.name.rpartition("-failed-submissions")[0] for a in alarms} == {
-        "evaluation-evalai-kidney-ct",
-        "evaluation-evalai-skin",
+    assert {a.name.removeprefix("evaluation-evalai-") for a in alarms} == {
+        "expiring-certificate",
+        "kidney-ct-failed-submissions",
+        "skin-failed-submissions",
     }
     assert {tuple(a.inputs["alarmActions"]) for a in alarms} == {(topic,)}
 

@@ -43,7 +43,6 @@ def test_every_type_that_is_paid_for_is_in_a_stack() -> None:
     """A misspelt type would cost nothing."""
     types = {resource.type for resource in stack_graph("prod")}
     assert set(BY_TYPE) - types <= {
-        "aws:cloudwatch/metricAlarm:MetricAlarm",  # with a topic only
         "aws:kms/replicaKey:ReplicaKey",
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components._alarms import OWN
+from components._alarm_catalogue import OWN
 from components._dashboard_parts import UPLOAD_STATES
 from components.dashboard import COLUMNS, Dashboard, dashboard_body
 from functions.shared import metrics

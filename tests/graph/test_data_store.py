@@ -27,6 +27,7 @@ POLICY = "aws:iam/rolePolicy:RolePolicy"
 MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 INVOCATION = "aws:lambda/invocation:Invocation"
 VAULT = "aws:backup/vault:Vault"
+KEY = "aws:kms/key:Key"
 MACHINES = "arn:aws:sfn:eu-central-1:111122223333:"
 
 
@@ -385,6 +386,31 @@ def test_backups_reach_everything_and_end_with_erasure(graph: Graph, small: Grap
     assert set(selection.inputs["resources"]) == kept
     assert graph.waits_for(selection, graph.one(POLICY, "data-backup-policy"))
     assert not [r for r in small if r.type.startswith("aws:backup/")]
+
+
+def test_copies_are_in_another_region_under_a_key_of_it() -> None:
+    graph = build({**MINIMAL, "backup_copy_region": "eu-west-1"})
+    vault, key = graph.one(VAULT, "data-backup-copy"), graph.one(KEY, "data-backup-copy")
+    lock = graph.one("aws:backup/vaultLockConfiguration:VaultLockConfiguration", "data-backup-copy")
+    for resource in (vault, key, lock):
+        assert resource.inputs["region"] == "eu-west-1"
+    assert vault.protect
+    assert key.protect
+    assert graph.waits_for(vault, key)
+    assert lock.inputs["maxRetentionDays"] == 35
+    [rule] = graph.one("aws:backup/plan:Plan").inputs["rules"]
+    [copy] = rule["copyActions"]
+    assert copy["lifecycle"] == rule["lifecycle"]
+    assert copy["destinationVaultArn"].endswith(":data-backup-copy/arn")
+    allowed = granted(graph, "data-backup-policy", "backup", "kms")
+    for action, of in (
+        ("backup:CopyIntoBackupVault", "data-backup-copy/arn"),
+        ("backup:CopyFromBackupVault", "data-backup/arn"),
+        ("kms:GenerateDataKey", "data-backup-copy/arn"),
+        ("kms:CreateGrant", "data-backup-copy/arn"),
+    ):
+        assert any(a == action and resource.endswith(of) for a, resource in allowed), action
+    assert "region" not in graph.one(VAULT, "data-backup").inputs
 
 
 def test_bodies_never_expire(graph: Graph) -> None:

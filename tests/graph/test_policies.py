@@ -14,6 +14,7 @@ from policies.cluster import POD_SECURITY
 from policies.exceptions import EXCEPTIONS, RuleException, excepted, parse
 from policies.lifetimes import KUBERNETES, ended
 from policies.network import overlaps
+from policies.operations import ALARM
 from policies.rule import UNKNOWN, Resource, Rule
 from policies.rules import (
     ACCESS_BLOCK,
@@ -24,6 +25,7 @@ from policies.rules import (
     unblocked_buckets,
     unfiltered,
     unlogged_buckets,
+    unwatched_certificates,
 )
 from tests.graph.strict import Graph, stack_graph
 
@@ -62,16 +64,13 @@ def test_every_stack_keeps_the_rules(stack: str, preview: bool) -> None:
     assert not unblocked(graph, without=None)
     assert not unfiltered((r.urn, r.type, r.depends_on) for r in graph)
     assert not unlogged_buckets((r.urn, r.type, r.depends_on) for r in graph)
+    assert not unwatched_certificates(inspected(graph))
 
 
 def test_the_rules_concern_what_there_is() -> None:
     """A misspelt type would be a rule that nothing can break."""
     types = {r.type for stack in ("dev", "prod") for r in stack_graph(stack)}
-    elsewhere = {
-        "no-users",
-        "heard-alarms",
-        "renewing-certificate",
-    }  # what no stack has, or with a topic only
+    elsewhere = {"no-users", "renewing-certificate"}  # what no stack has
     idle = {rule.name for rule in RULES if rule.types and not rule.types & types}
     assert idle == elsewhere
 
@@ -103,6 +102,23 @@ def test_a_door_that_loses_its_firewall_is_noticed() -> None:
         kept = [r for r in graph if r is not association]
         (door,) = unfiltered((r.urn, r.type, r.depends_on) for r in kept)
         assert door in association.depends_on
+
+
+def inspected(graph: Graph) -> list[tuple[str, Resource]]:
+    return [(r.urn, Resource(r.type, known(dict(r.inputs)), r.protect)) for r in graph]
+
+
+def test_a_certificate_that_loses_its_alarm_is_noticed() -> None:
+    graph = stack_graph("prod")
+    kept = [(urn, r) for urn, r in inspected(graph) if "expiring-certificate" not in urn]
+    assert len(kept) == len(inspected(graph)) - 2  # of the edge and of EvalAI
+    ((urn, arn),) = unwatched_certificates(kept)
+    assert urn.endswith("::edge-distribution")
+    assert arn.startswith("arn:aws:acm:us-east-1:")
+    release = Resource("kubernetes:helm.sh/v3:Release", {"values": {"ingress": [{"arn": arn}]}})
+    assert unwatched_certificates([("urn", release)]) == [("urn", arn)]
+    alarm = Resource(ALARM, {"metricName": "DaysToExpiry", "dimensions": UNKNOWN})
+    assert not unwatched_certificates([("urn", release), ("other", alarm)])
 
 
 def policy(**statement: Any) -> dict[str, str]:
@@ -358,6 +374,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "get at their machine",
     ),
     "heard-alarms": ({"alarmActions": ["arn:topic"]}, {"alarmActions": []}, "nobody hears it"),
+    "copied-backups": (
+        {"rules": [{"copyActions": [{"destinationVaultArn": "arn:vault"}]}]},
+        {"rules": [{"ruleName": "nightly"}]},
+        "another region",
+    ),
     "encrypted-backups": ({"kmsKeyArn": KEY}, {"kmsKeyArn": None}, "name a KMS key"),
 }
 

@@ -191,6 +191,14 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     ),
     "no protection": ("prod", {"protect": "false"}, "protect: must be true"),
     "weak sign-in": ("prod", {"mfa": "OPTIONAL"}, "mfa: must be ON"),
+    "nobody hears the edge": ("prod", {"edgeAlarmTopicArn": ""}, "edgeAlarmTopicArn: required"),
+    "a topic elsewhere": (
+        "dev",
+        {"edgeAlarmTopicArn": "arn:aws:sns:eu-central-1:1:alarms"},
+        "are in us-east-1",
+    ),
+    "backups in one region": ("prod", {"backupCopyRegion": ""}, "backupCopyRegion: required"),
+    "a copy beside": ("dev", {"backupCopyRegion": "eu-central-1"}, "another region than"),
     "passwords": ("prod", {"passwordSignIn": "true"}, "passwordSignIn"),
     "no key for the portal": (
         "dev",

@@ -1,0 +1,77 @@
+"""SNS topics that tell people of the stacks' alarms, one per region that has alarms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components._documents import json_document
+from components._keys import encryption_key
+
+NAME = "ai4h-alarms"
+EDGE_REGION = "us-east-1"
+"""CloudFront's metrics and certificates are there, and an alarm tells topics of its region only."""
+
+
+@dataclass(frozen=True)
+class AlarmTopics:
+    """What stacks are to be configured with."""
+
+    arn: pulumi.Output[str]
+    """`alarmTopicArn`"""
+    edge_arn: pulumi.Output[str]
+    """`edgeAlarmTopicArn`"""
+
+
+def alarm_topics(emails: Sequence[str]) -> AlarmTopics:
+    """A topic in the stacks' region and one for the edge; SNS asks each address for its consent."""
+    return AlarmTopics(
+        arn=_topic("alarms", None, emails).arn,
+        edge_arn=_topic("edge-alarms", EDGE_REGION, emails).arn,
+    )
+
+
+def _topic(name: str, region: str | None, emails: Sequence[str]) -> aws.sns.Topic:
+    """A topic that alarms of this account may tell, and nobody else.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    """
+    alarms = {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": aws.get_caller_identity_output().account_id}
+        },
+    }
+    key = encryption_key(
+        name,
+        "Alarms on their way",
+        statements=[{**alarms, "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*"}],
+        region=region,
+        opts=pulumi.ResourceOptions(),
+    )
+    topic = aws.sns.Topic(name, name=NAME, kms_master_key_id=key.arn, region=region)
+    plain = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": topic.arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    aws.sns.TopicPolicy(
+        name,
+        arn=topic.arn,
+        policy=json_document(
+            {
+                "Version": "2012-10-17",
+                "Statement": [{**alarms, "Action": "sns:Publish", "Resource": topic.arn}, plain],
+            }
+        ),
+        region=region,
+    )
+    for email in emails:
+        aws.sns.TopicSubscription(
+            f"{name}-{email}", topic=topic.arn, protocol="email", endpoint=email, region=region
+        )
+    return topic
