@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components._documents import json_document
+from components._documents import policy_document
 from components._keys import encryption_key
 
 NAME = "ai4h-alarms"
@@ -62,12 +62,7 @@ def _topic(name: str, region: str | None, emails: Sequence[str]) -> aws.sns.Topi
     aws.sns.TopicPolicy(
         name,
         arn=topic.arn,
-        policy=json_document(
-            {
-                "Version": "2012-10-17",
-                "Statement": [{**alarms, "Action": "sns:Publish", "Resource": topic.arn}, plain],
-            }
-        ),
+        policy=policy_document([{**alarms, "Action": "sns:Publish", "Resource": topic.arn}, plain]),
         region=region,
     )
     for email in emails:
