@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.e2e.aws import workers
 from tests.e2e.conftest import Client
 from tests.e2e.hospital import TOKEN
 from tests.functions.api.test_grants import DATASET, consent
@@ -201,15 +201,3 @@ def test_an_import_whose_worker_is_killed_goes_on_and_writes_nothing_twice(
     made = list(lines(Job(admin, f"/$export?_type=Basic&_since={since}").manifest()))
     assert sorted(each["language"] for each in made) == sorted(f"x-{n}" for n in range(count))
     assert {each["meta"]["versionId"] for each in made} == {"1"}
-
-
-def workers(stack: dict[str, Any], function: str) -> list[int]:
-    """Processes of a function, children of the platform's AWS."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(stack["pids"]["aws"])],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, args in found if f"lambda-{function}-" in args]
