@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from functions.api.interactions import updates_create
-from functions.api.routing import NOT_ON_BINARY, ROUTES
+from functions.api.routes import NOT_ON_BINARY, ROUTES
 from functions.search.compartments import COMPARTMENTS
 from functions.search.includes import is_followed
 from functions.search.parameters import for_type

@@ -194,7 +194,7 @@ CONTRACTS: Mapping[tuple[str, str], Contract] = {
         ("If-Match", "Prefer-return"), "query",
     ),
 }  # fmt: skip
-"""By method and template of `routing.ROUTES`."""
+"""By method and template of `routes.ROUTES`."""
 
 BINARY_CONTRACTS: Mapping[str, Contract] = {
     "create": Contract(

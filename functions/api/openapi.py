@@ -23,7 +23,7 @@ from functions.api.contracts import (
 )
 from functions.api.json_patch import JSON_PATCH
 from functions.api.openapi_parts import Schema
-from functions.api.routing import BY_UPLOADS, NOT_ON_BINARY, ROUTES, Route
+from functions.api.routes import BY_UPLOADS, NOT_ON_BINARY, ROUTES, Route
 from functions.search.compartments import COMPARTMENTS
 from functions.search.compartments import types_of as members_of
 from functions.search.parameters import for_type

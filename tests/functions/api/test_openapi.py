@@ -8,7 +8,7 @@ import pytest
 
 from functions.api.contracts import BINARY_CONTRACTS, CONTRACTS
 from functions.api.openapi import MAX_TYPES
-from functions.api.routing import ROUTES
+from functions.api.routes import ROUTES
 from functions.search.parameters import for_type
 from functions.shared.binary_routes import BINARY_ROUTES
 from functions.shared.resources import RESOURCE_TYPES
