@@ -1,5 +1,6 @@
 """The AI4H platform: reads the stack's configuration, wires the components, exports outputs."""
 
+import ipaddress
 import re
 from enum import Enum
 from typing import Any, TypeVar
@@ -73,6 +74,7 @@ with_cluster = config.require_bool("evaluationCluster")
 cluster_cidrs: list[str] = config.require_object("clusterPublicAccessCidrs")
 cluster_name = f"{pulumi.get_project()}-k8s-{pulumi.get_stack()}"
 vpc_cidr = config.require("vpcCidr")
+peer_cidrs: list[str] = config.require_object("peerCidrs")
 mfa = choice("mfa", Mfa)
 single_factor_groups: list[str] = config.require_object("singleFactorGroups")
 platform = choice("functionPlatform", FunctionPlatform)
@@ -90,9 +92,17 @@ challenges: list[Any] = config.require_object("evalaiChallenges")
 worker_issuer = config.require("workerIssuer")
 
 try:
-    parse_cidr(vpc_cidr)
+    vpc = parse_cidr(vpc_cidr)
 except ValueError as error:
     problems.append(f"vpcCidr: {error}")
+else:
+    for peer in peer_cidrs:
+        try:
+            apart = not vpc.overlaps(ipaddress.IPv4Network(peer))
+        except ValueError as error:
+            problems.append(f"peerCidrs: {error}")
+        else:
+            check(apart, f"vpcCidr: {vpc} overlaps with {peer} of peerCidrs")
 rules: dict[str, list[AccessRule]] = {}
 if access_rules := config.require("accessRules"):
     try:

@@ -23,6 +23,7 @@ from functions.shared.clients import dynamodb, queried, s3
 from functions.shared.evidence import FIRST, UNSEALED, Head
 from functions.shared.log import logger
 from functions.shared.resources import instant
+from functions.shared.tracing import traced
 
 ALGORITHM = "ECDSA_SHA_256"
 
@@ -41,7 +42,7 @@ class BrokenError(Exception):
 @cache
 def kms() -> Any:
     """Signs; the key never leaves it."""
-    return boto3.client("kms")
+    return traced(boto3.client("kms"))
 
 
 def seal(dataset: str) -> str:

@@ -13,6 +13,7 @@ from botocore.config import Config
 from functions.reconciler.policy import document
 from functions.shared import attachments, grants
 from functions.shared.log import logger
+from functions.shared.tracing import traced
 
 POLICY_NAME = "attached-datasets"
 
@@ -26,7 +27,7 @@ _CONFIG = Config(
 @cache
 def iam() -> Any:
     """Reads and writes the policies. IAM has one endpoint for all regions."""
-    return boto3.client("iam", config=_CONFIG)
+    return traced(boto3.client("iam", config=_CONFIG))
 
 
 def reconcile(challenge: str) -> bool:

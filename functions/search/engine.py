@@ -15,6 +15,7 @@ import msgspec
 import urllib3
 
 from functions.shared.resources import serialise
+from functions.shared.tracing import part
 
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
@@ -87,7 +88,8 @@ class Engine:
         headers = {"Content-Type": content_type}
         if self.is_secured:
             headers = _signed(method, url, body, headers)
-        response = self._request(method, url, body, headers)
+        with part("search"):
+            response = self._request(method, url, body, headers)
         if response.status in _TRANSIENT:
             raise EngineUnavailableError(f"status {response.status}")
         content = _content(response.data)

@@ -9,6 +9,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from functions.shared.tracing import traced
+
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=5,
@@ -22,7 +24,7 @@ _CONFIG = Config(
 @cache
 def dynamodb() -> Any:
     """Handlers call this while they start, when Lambda gives most CPU."""
-    return boto3.client("dynamodb", config=_CONFIG)
+    return traced(boto3.client("dynamodb", config=_CONFIG))
 
 
 def queried(**query: Any) -> Iterator[dict[str, Any]]:
@@ -34,35 +36,35 @@ def queried(**query: Any) -> Iterator[dict[str, Any]]:
 @cache
 def s3() -> Any:
     """For large bodies; uploads have a client of their own, which signs addresses."""
-    return boto3.client("s3", config=_CONFIG)
+    return traced(boto3.client("s3", config=_CONFIG))
 
 
 @cache
 def step_functions() -> Any:
     """Starts the jobs that take longer than a request."""
-    return boto3.client("stepfunctions", config=_CONFIG)
+    return traced(boto3.client("stepfunctions", config=_CONFIG))
 
 
 @cache
 def sqs() -> Any:
     """Takes what is read of datasets to their evidence."""
-    return boto3.client("sqs", config=_CONFIG)
+    return traced(boto3.client("sqs", config=_CONFIG))
 
 
 @cache
 def lambda_() -> Any:
     """Calls another function and waits for its answer."""
-    return boto3.client("lambda", config=_CONFIG)
+    return traced(boto3.client("lambda", config=_CONFIG))
 
 
 @cache
 def cognito() -> Any:
     """Knows the users. Cognito itself waits for the answer to it, five seconds at most."""
     soon = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
-    return boto3.client("cognito-idp", config=_CONFIG.merge(soon))
+    return traced(boto3.client("cognito-idp", config=_CONFIG.merge(soon)))
 
 
 @cache
 def ec2() -> Any:
     """Knows the cluster's machines."""
-    return boto3.client("ec2", config=_CONFIG)
+    return traced(boto3.client("ec2", config=_CONFIG))

@@ -15,6 +15,7 @@ from functions.shared.errors import FhirError, unavailable
 from functions.shared.http import Request
 from functions.shared.log import logger
 from functions.shared.resources import parse
+from functions.shared.tracing import part
 
 _LEEWAY = 5  # seconds of clock skew
 _REFETCH = 60  # seconds between two fetches because of an unknown key
@@ -113,7 +114,8 @@ def _key(kid: str) -> Any:
 
 def _fetch_keys() -> dict[str, Any]:
     try:
-        response = _http.request("GET", _keys_url())
+        with part("sign-in keys"):
+            response = _http.request("GET", _keys_url())
         if response.status != 200:
             raise ValueError(f"status {response.status}")
         keys = parse(response.data)["keys"]

@@ -23,6 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.shared import objects
+from functions.shared.tracing import traced
 
 URL_SECONDS = 300
 """Life of a presigned URL: it must be *used* within that time; a transfer may go on beyond."""
@@ -81,7 +82,7 @@ class StoredPart:
 def s3() -> Any:
     """The process's client. Handlers call this while they start, when Lambda gives most CPU."""
     emulated = "AWS_ENDPOINT_URL_S3" in os.environ or "AWS_ENDPOINT_URL" in os.environ
-    return boto3.client(
+    client = boto3.client(
         "s3",
         config=Config(
             signature_version="s3v4",
@@ -97,6 +98,7 @@ def s3() -> Any:
             },
         ),
     )
+    return traced(client)
 
 
 def presign_put(key: str, content_type: str, size: int | None, sha256: str | None) -> PutTicket:

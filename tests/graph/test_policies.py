@@ -474,12 +474,14 @@ def test_an_exception_is_for_one_stack_and_ends() -> None:
 
 def test_networks_of_stacks_can_be_peered() -> None:
     default = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]["vpcCidr"]["default"]
-    networks = {
-        path.stem: yaml.safe_load(path.read_text())["config"].get("ai4h-mvp:vpcCidr", default)
+    stacks = {
+        path.stem: yaml.safe_load(path.read_text())["config"]
         for path in ROOT.glob("Pulumi.*.yaml")
         if path.stem != "Pulumi.local"  # has no network of its own to be reached by
     }
-    assert len(networks) >= 2
-    assert not list(overlaps(networks))
+    assert len(stacks) >= 2
+    networks = {name: config.get("ai4h-mvp:vpcCidr", default) for name, config in stacks.items()}
+    peers = {cidr for config in stacks.values() for cidr in config.get("ai4h-mvp:peerCidrs", [])}
+    assert not list(overlaps(networks, peers))
     (problem,) = overlaps({"dev": "10.0.0.0/16"}, others=["10.0.128.0/17"])
     assert "could never be peered" in problem

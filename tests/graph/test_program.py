@@ -191,6 +191,8 @@ BAD: dict[str, tuple[str, dict[str, str | None], str]] = {
     ),
     "no protection": ("prod", {"protect": "false"}, "protect: must be true"),
     "weak sign-in": ("prod", {"mfa": "OPTIONAL"}, "mfa: must be ON"),
+    "a peer's network": ("dev", {"peerCidrs": '["10.0.128.0/17"]'}, "overlaps with 10.0.128.0/17"),
+    "no network": ("dev", {"peerCidrs": '["10.0.0.1/8"]'}, "peerCidrs: 10.0.0.1/8 has host bits"),
     "nobody hears the edge": ("prod", {"edgeAlarmTopicArn": ""}, "edgeAlarmTopicArn: required"),
     "a topic elsewhere": (
         "dev",
