@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from ._alarms import Alarm
+from ._alarms import DAY_SECONDS, Alarm
 
 OWN = "AI4H"
 """Namespace of the metrics that our functions and log filters make."""
@@ -18,7 +18,6 @@ EDGE_ERROR_PERCENT = 1
 # ACM renews 45 days before the end at the latest.
 # https://docs.aws.amazon.com/acm/latest/userguide/managed-renewal.html
 EXPIRING_DAYS = 30
-DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)

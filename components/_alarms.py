@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 PERIOD_SECONDS = 300
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Alarm:
     below: bool = False
     """Whether it is too little that is wrong, not too much."""
     periods: int = 1
-    """Periods, of the last three, in which it must be wrong."""
+    """Periods, of the last three, in which it must be wrong; of the last one if it is a day."""
     seconds: int = PERIOD_SECONDS
     """How long a period is."""
 
@@ -52,7 +53,7 @@ def raise_alarms(
             statistic=None if percentile else alarm.statistic,
             extended_statistic=alarm.statistic if percentile else None,
             period=alarm.seconds,
-            evaluation_periods=3,
+            evaluation_periods=min(3, DAY_SECONDS // alarm.seconds),
             datapoints_to_alarm=alarm.periods,
             comparison_operator="LessThanThreshold" if alarm.below else "GreaterThanThreshold",
             threshold=alarm.limit,

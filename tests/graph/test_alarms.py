@@ -82,6 +82,8 @@ def test_every_alarm_watches_a_metric_that_there_is(graph: Graph) -> None:
         topic = TOPICS[alarm.inputs.get("region", REGION)]
         assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [topic]
         assert alarm.inputs["datapointsToAlarm"] <= alarm.inputs["evaluationPeriods"]
+        # What CloudWatch looks back on is a day at most.
+        assert alarm.inputs["evaluationPeriods"] * alarm.inputs["period"] <= 24 * 3600
 
 
 def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(graph: Graph) -> None:
