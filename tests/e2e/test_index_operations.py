@@ -1,8 +1,5 @@
 """The index rebuilt, repaired and redriven from the table, while the platform is in use."""
 
-import os
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -11,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.aws import aws
+from tests.e2e.aws import aws, run
 from tests.e2e.fhir import found
 
 Keeper = Callable[..., str]
@@ -21,27 +18,12 @@ Keeper = Callable[..., str]
 def keeper(stack: dict[str, Any]) -> Keeper:
     """Runs the command with an operation; what it printed."""
     outputs = stack["outputs"]
-
-    def run(operation: str) -> str:
-        command = [sys.executable, "-m", "functions.index_keeper", operation]
-        names = {"--keeper": "index_keeper_function_name", "--admin": "index_admin_function_name"}
-        done = subprocess.run(
-            [*command, *(part for flag, name in names.items() for part in (flag, outputs[name]))],
-            env={
-                **os.environ,
-                "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],
-                "AWS_DEFAULT_REGION": stack["region"],
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+    functions = [
+        *("--keeper", outputs["index_keeper_function_name"]),
+        *("--admin", outputs["index_admin_function_name"]),
+    ]
+    region = {"AWS_DEFAULT_REGION": stack["region"]}
+    return lambda operation: run(stack, "functions.index_keeper", operation, *functions, **region)
 
 
 def patient(api: Any, name: str) -> str:

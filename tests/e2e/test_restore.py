@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,8 +13,7 @@ import pytest
 import requests
 
 from cli.evidence import verify
-from tests.e2e.aws import aws
-from tests.e2e.conftest import ROOT
+from tests.e2e.aws import aws, run
 from tests.e2e.fhir import found
 from tests.functions.api.test_grants import DATASET, consent
 
@@ -31,24 +28,7 @@ def restore(stack: dict[str, Any], tmp_path: Path) -> Restore:
     file = tmp_path / "stack.json"
     file.write_text(json.dumps(stack["outputs"]))
 
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tools.restore", *words, "--stack", str(file)],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+    return lambda *words: run(stack, "tools.restore", *words, "--stack", str(file))
 
 
 class Written:
