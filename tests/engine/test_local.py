@@ -12,6 +12,7 @@ from local import supervisor, users
 from local.edge import Origins
 from local.files import write_json
 from local.state import Entry, Resources
+from tests.e2e.conftest import Client, sign_in
 from tests.engine.conftest import LocalAws
 from tests.engine.inventory import everything
 from tests.engine.workspace import ROOT, Course, Stack, Workspace
@@ -133,6 +134,42 @@ def test_the_platform_works(stack: Stack, local_aws: LocalAws) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_keys_of_the_api_are_made_rotated_and_revoked_by_the_configuration(
+    stack: Stack, local_aws: LocalAws
+) -> None:
+    """At each step, which of all values that ever were the gateway takes."""
+    described = json.loads(local_aws.state.stack.read_text())
+    caller = Client(described, sign_in(described, "practitioner"))
+    secrets_manager = local_aws.clients.of("secretsmanager")
+    values = {"portal.1": described["api_key"]}
+
+    def apply(*holders: dict[str, Any]) -> None:
+        """Deploys, and notes the value of each holder's newest key as its secret has it."""
+        with stack.configured(apiKeys=list(holders)):
+            stack.up()
+        arns = stack.outputs()["api_key_secret_arns"]
+        for holder in holders:
+            name = f"{holder['name']}.{holder.get('generations', [1])[-1]}"
+            secret = secrets_manager.get_secret_value(SecretId=arns[holder["name"]])
+            assert values.setdefault(name, secret["SecretString"]) == secret["SecretString"]
+
+    def taken() -> set[str]:
+        """Whose values the gateway takes. An id that there isn't is 404, a key 403."""
+        statuses = {}
+        for name, value in values.items():
+            caller.headers["x-api-key"] = value
+            statuses[name] = caller.get("/Patient/none").status_code
+        assert set(statuses.values()) <= {403, 404}, statuses
+        return {name for name, status in statuses.items() if status == 404}
+
+    assert taken() == {"portal.1"}
+    apply({"name": "portal", "generations": [1, 2]}, {"name": "leaver"})
+    assert taken() == {"portal.1", "portal.2", "leaver.1"}
+    apply({"name": "portal", "generations": [2]})
+    assert taken() == {"portal.2"}
+    assert len(set(values.values())) == len(values)
 
 
 def test_destroy_leaves_nothing(

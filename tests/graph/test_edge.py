@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,21 @@ def test_rotation_keeps_the_neighbouring_secrets(graph: Graph) -> None:
     assert "origins" in distribution.secrets
     sent = distribution.inputs["origins"][1]["customHeaders"]
     assert sent == [{"name": "x-origin-secret", "value": "edge-origin-secret-3-result"}]
+
+
+def sent(graph: Graph) -> str:
+    (header,) = graph.one(DISTRIBUTION).inputs["origins"][1]["customHeaders"]
+    return header["value"]
+
+
+def test_no_order_of_a_rotations_updates_refuses_a_request(graph: Graph) -> None:
+    """CloudFront and the stage change one after the other: each one's new goes with all old."""
+    steps = [graph, build({"origin_secret_version": 2}), build(FULL)]
+    for before, after in pairwise(steps):
+        assert sent(before) != sent(after)
+        assert sent(before) in outputs(after)["origin_secrets"]
+        assert sent(after) in outputs(before)["origin_secrets"]
+    assert sent(steps[0]) not in outputs(steps[-1])["origin_secrets"], "two rotations end it"
 
 
 def test_headers(graph: Graph) -> None:
