@@ -144,6 +144,9 @@ def match(
             return None
         [(pk, number)] = hits
         last = store.latest(pk)
+        if last is not None:
+            # The query left others' private resources out, but the table has the last word.
+            access.require_owner(identity, resource_type, last.owner)
         if last is None or last.version == number:
             return last
         request = _showing(request, last)

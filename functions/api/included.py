@@ -8,7 +8,6 @@ from functions.search import includes
 from functions.search.clauses import Clause
 from functions.search.includes import Include
 from functions.search.view import View
-from functions.shared import store
 from functions.shared.items import Version
 from functions.shared.resources import parse
 
@@ -33,9 +32,9 @@ def included(
     for _ in range(MAX_ROUNDS):
         keys = _following(view, rules, fresh, known, base_url)
         known |= {pk for pk, _ in keys}
-        stored = list(store.read_many(keys))
-        found += [version for version in stored if version.body or version.damaged]
-        fresh = [version for version in stored if version.body]
+        read = list(view.read(keys))
+        found += read
+        fresh = [version for version in read if not version.damaged]
         rules = [rule for rule in rules if rule.iterate]
         if len(found) > MAX_INCLUDED:
             raise TooManyIncludedError

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from functions.api.elements import Subset
 from functions.search import cursor
 from functions.search.plan import Plan
-from functions.shared import store
+from functions.search.view import View
 from functions.shared.errors import FhirError, operation_outcome
 from functions.shared.http import MAX_ANSWER_BYTES, size_in_answer
 from functions.shared.items import DamagedError, Version
@@ -30,10 +30,11 @@ class _Match(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How a page is made: its address, what is gathered for it, and what resources have on it."""
+    """How a page is made: where, for whom, what is gathered, and what resources have on it."""
 
     base_url: str
     path: str
+    view: View
     gather: Gather | None = None
     subset: Subset | None = None
     shown: list[Version] = field(default_factory=list)
@@ -90,9 +91,7 @@ class Page:
         place = {(hit["_id"], hit["_version"]): number for number, hit in enumerate(hits)}
         matches: list[_Match] = []
         size = 0
-        for version in store.read_many(list(place)):
-            if not (version.body or version.damaged):
-                continue  # erased since it was indexed
+        for version in self.view.read(list(place)):
             number = place[version.pk, version.version]
             entry = self._entry(version, "match")
             size += size_in_answer(entry)

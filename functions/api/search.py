@@ -100,7 +100,7 @@ def answer(
     view = View(identity, request)
     found = _find(asked, view, request.base_url)
     gather = _gather(asked, view, request.base_url)
-    page = Page(request.base_url, scope.path, gather, subset)
+    page = Page(request.base_url, scope.path, view, gather, subset)
     bundle = page.bundle(given, asked, found)
     evidence.note_reads(identity, page.shown, view.grounds)
     request.log["shown"] = [version.pk for version in page.shown]
