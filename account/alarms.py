@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components._documents import policy_document
 from components._keys import encryption_key
+from components._policy_documents import policy_document
 
 NAME = "ai4h-alarms"
 EDGE_REGION = "us-east-1"

@@ -8,7 +8,6 @@ import pulumi_aws as aws
 
 from account.pipeline_policies import deploy_policy, github_trust, preview_policy
 from account.state import StateBackend
-from components._documents import json_document
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
@@ -50,9 +49,7 @@ def pipeline_roles(
     preview = aws.iam.Role(
         "ci-preview",
         description=f"Previews of {repository}",
-        assume_role_policy=json_document(
-            github_trust(provider_arn, repository, preview_environment)
-        ),
+        assume_role_policy=github_trust(provider_arn, repository, preview_environment),
     )
     # Settings of resources, not what is in them: previews run the code of pull requests.
     aws.iam.RolePolicyAttachment(
@@ -65,7 +62,7 @@ def pipeline_roles(
     aws.iam.RolePolicy(
         "ci-preview",
         role=preview.name,
-        policy=json_document(preview_policy(backend)),
+        policy=preview_policy(backend),
     )
     return PipelineRoles(
         preview.arn,
@@ -96,19 +93,17 @@ def deploy_role(
         f"ci-deploy-{environment}",
         description=f"Deployments of {repository} to {environment}",
         max_session_duration=DEPLOY_SECONDS,
-        assume_role_policy=json_document(github_trust(provider_arn, repository, environment)),
+        assume_role_policy=github_trust(provider_arn, repository, environment),
     )
     aws.iam.RolePolicy(
         f"ci-deploy-{environment}",
         role=role.name,
-        policy=json_document(
-            deploy_policy(
-                backend,
-                other_stacks=others,
-                account_id=aws.get_caller_identity_output().account_id,
-                partition=aws.get_partition_output().partition,
-                regions=regions,
-            )
+        policy=deploy_policy(
+            backend,
+            other_stacks=others,
+            account_id=aws.get_caller_identity_output().account_id,
+            partition=aws.get_partition_output().partition,
+            regions=regions,
         ),
     )
     return role.arn

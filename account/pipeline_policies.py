@@ -1,12 +1,11 @@
 """What the workflows' roles may do, as policy documents."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pulumi
 
 from account.state import StateBackend
-from components._functions import allow
+from components._policy_documents import allow, deny, policy_document, web_identity_trust
 
 # A deployment makes, changes and removes resources of these services, so it has all their actions:
 # the list of single ones would be out of date with each release of the provider.
@@ -126,36 +125,26 @@ STATE_SAFETY_ACTIONS = (
 )
 KEY_SAFETY_ACTIONS = ("kms:DisableKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion")
 
-Document = dict[str, Any]
 
-
-def github_trust(provider_arn: pulumi.Input[str], repository: str, environment: str) -> Document:
+def github_trust(
+    provider_arn: pulumi.Input[str], repository: str, environment: str
+) -> pulumi.Output[str]:
     """Trusts jobs of one environment of one repository.
 
     https://docs.github.com/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws
     """
-    claim = "token.actions.githubusercontent.com"
-    return _document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Federated": provider_arn},
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Condition": {
-                "StringEquals": {
-                    f"{claim}:aud": "sts.amazonaws.com",
-                    f"{claim}:sub": f"repo:{repository}:environment:{environment}",
-                }
-            },
-        }
-    )
+    issuer = "token.actions.githubusercontent.com"
+    return web_identity_trust(provider_arn, issuer, f"repo:{repository}:environment:{environment}")
 
 
-def preview_policy(backend: StateBackend) -> Document:
+def preview_policy(backend: StateBackend) -> pulumi.Output[str]:
     """Reads the state and the secrets in it. A preview takes no lock, so it needn't write."""
-    return _document(
-        allow(["s3:ListBucket"], backend.bucket_arn),
-        allow(["s3:GetObject"], pulumi.Output.concat(backend.bucket_arn, "/*")),
-        allow(["kms:Decrypt"], [backend.bucket_key_arn, backend.secrets_key_arn]),
+    return policy_document(
+        [
+            allow(["s3:ListBucket"], backend.bucket_arn),
+            allow(["s3:GetObject"], pulumi.Output.concat(backend.bucket_arn, "/*")),
+            allow(["kms:Decrypt"], [backend.bucket_key_arn, backend.secrets_key_arn]),
+        ]
     )
 
 
@@ -166,7 +155,7 @@ def deploy_policy(
     account_id: pulumi.Input[str],
     partition: pulumi.Input[str],
     regions: Sequence[pulumi.Input[str]],
-) -> Document:
+) -> pulumi.Output[str]:
     """All of the platform's services, IAM for its own roles only, and none of the data.
 
     `regions` are the stacks' own and others that they keep something in.
@@ -197,57 +186,56 @@ def deploy_policy(
     zones = pulumi.Output.concat("arn:", partition, ":route53:::hostedzone/*")
     changes = pulumi.Output.concat("arn:", partition, ":route53:::change/*")
     portal_objects = pulumi.Output.concat("arn:", partition, ":s3:::edge-portal-*/*")
-    return _document(
-        {
-            **allow([f"{service}:*" for service in SERVICES], "*"),
-            # CloudFront, its firewall and IAM are in us-east-1.
-            "Condition": {"StringEquals": {"aws:RequestedRegion": [*regions, "us-east-1"]}},
-        },
-        allow(ROLE_ACTIONS, roles),
-        allow(POLICY_ACTIONS, pulumi.Output.concat(iam, ":policy/evaluation-*")),
-        {
-            **allow(["iam:AttachRolePolicy", "iam:DetachRolePolicy"], roles),
-            "Condition": {"ArnEquals": {"iam:PolicyARN": managed}},
-        },
-        {
-            **allow(["iam:PassRole"], roles),
-            "Condition": {"StringEquals": {"iam:PassedToService": PASSED_TO}},
-        },
-        {
-            **allow(["iam:CreateServiceLinkedRole"], "*"),
-            "Condition": {"StringEquals": {"iam:AWSServiceName": SELF_MADE_ROLES}},
-        },
-        allow(CLUSTER_PROVIDER_ACTIONS, pulumi.Output.concat(iam, ":oidc-provider/oidc.eks.*")),
-        allow(TRAIL_ACTIONS, trail),
-        allow(["cloudtrail:DescribeTrails"], "*"),  # it knows no resource
-        allow(SCAN_ACTIONS, scans),
-        allow(ZONE_READ_ACTIONS, zones),
-        allow(["route53:GetChange"], changes),
-        {
-            **allow(["route53:ChangeResourceRecordSets"], zones),
-            "Condition": {
-                "ForAllValues:StringEquals": {
-                    "route53:ChangeResourceRecordSetsRecordTypes": HOST_RECORD_TYPES
+    return policy_document(
+        [
+            allow(
+                [f"{service}:*" for service in SERVICES],
+                "*",
+                # CloudFront, its firewall and IAM are in us-east-1.
+                condition={"StringEquals": {"aws:RequestedRegion": [*regions, "us-east-1"]}},
+            ),
+            allow(ROLE_ACTIONS, roles),
+            allow(POLICY_ACTIONS, pulumi.Output.concat(iam, ":policy/evaluation-*")),
+            allow(
+                ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
+                roles,
+                condition={"ArnEquals": {"iam:PolicyARN": managed}},
+            ),
+            allow(
+                ["iam:PassRole"],
+                roles,
+                condition={"StringEquals": {"iam:PassedToService": PASSED_TO}},
+            ),
+            allow(
+                ["iam:CreateServiceLinkedRole"],
+                "*",
+                condition={"StringEquals": {"iam:AWSServiceName": SELF_MADE_ROLES}},
+            ),
+            allow(CLUSTER_PROVIDER_ACTIONS, pulumi.Output.concat(iam, ":oidc-provider/oidc.eks.*")),
+            allow(TRAIL_ACTIONS, trail),
+            allow(["cloudtrail:DescribeTrails"], "*"),  # it knows no resource
+            allow(SCAN_ACTIONS, scans),
+            allow(ZONE_READ_ACTIONS, zones),
+            allow(["route53:GetChange"], changes),
+            allow(
+                ["route53:ChangeResourceRecordSets"],
+                zones,
+                condition={
+                    "ForAllValues:StringEquals": {
+                        "route53:ChangeResourceRecordSetsRecordTypes": HOST_RECORD_TYPES
+                    },
+                    # All of no values would be allowed, too.
+                    "Null": {"route53:ChangeResourceRecordSetsRecordTypes": "false"},
                 },
-                # All of no values would be allowed, too.
-                "Null": {"route53:ChangeResourceRecordSetsRecordTypes": "false"},
+            ),
+            deny(RECORD_ACTIONS, "*"),
+            {
+                "Effect": "Deny",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "NotResource": [state_objects, portal_objects],
             },
-        },
-        _deny(RECORD_ACTIONS, "*"),
-        {
-            "Effect": "Deny",
-            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "NotResource": [state_objects, portal_objects],
-        },
-        _deny(STATE_SAFETY_ACTIONS, [backend.bucket_arn, state_objects]),
-        _deny(KEY_SAFETY_ACTIONS, [backend.bucket_key_arn, backend.secrets_key_arn]),
-        *([_deny(STATE_ACTIONS, other_state)] if other_state else []),
+            deny(STATE_SAFETY_ACTIONS, [backend.bucket_arn, state_objects]),
+            deny(KEY_SAFETY_ACTIONS, [backend.bucket_key_arn, backend.secrets_key_arn]),
+            *([deny(STATE_ACTIONS, other_state)] if other_state else []),
+        ]
     )
-
-
-def _deny(actions: tuple[str, ...], resources: Any) -> Document:
-    return {**allow(actions, resources), "Effect": "Deny"}
-
-
-def _document(*statements: Document) -> Document:
-    return {"Version": "2012-10-17", "Statement": list(statements)}

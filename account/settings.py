@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from components._functions import service_trust
+from components._policy_documents import service_trust
 
 
 def account_settings() -> None:

@@ -8,9 +8,8 @@ import pulumi_aws as aws
 
 from ._alarm_catalogue import backup_alarms
 from ._alarms import raise_alarms
-from ._documents import json_document
-from ._functions import KEY_USE_ACTIONS, allow, service_trust
-from ._keys import encryption_key
+from ._keys import KEY_USE_ACTIONS, encryption_key
+from ._policy_documents import allow, policy_document, service_trust
 
 NIGHTLY = "cron(0 2 * * ? *)"
 # Erased data may live on in backups for this long, and no backup longer.
@@ -117,13 +116,11 @@ def daily_backup(
     permissions = aws.iam.RolePolicy(
         f"{name}-policy",
         role=role.name,
-        policy=json_document(
-            backup_policy(
-                table_arns=[table.arn for table in tables],
-                bucket_arns=[bucket.arn for bucket in buckets],
-                vault_arns=[vault.arn for vault in vaults],
-                key_arns=[each.arn for each in keys],
-            )
+        policy=backup_policy(
+            table_arns=[table.arn for table in tables],
+            bucket_arns=[bucket.arn for bucket in buckets],
+            vault_arns=[vault.arn for vault in vaults],
+            key_arns=[each.arn for each in keys],
         ),
         opts=opts,
     )
@@ -169,7 +166,7 @@ def backup_policy(
     bucket_arns: Sequence[pulumi.Input[str]],
     vault_arns: Sequence[pulumi.Input[str]],
     key_arns: Sequence[pulumi.Input[str]],
-) -> dict[str, Any]:
+) -> pulumi.Output[str]:
     """What AWS's own policies for backups of DynamoDB and S3 allow, for these resources only.
 
     https://docs.aws.amazon.com/aws-backup/latest/devguide/security-iam-awsmanpol.html
@@ -196,9 +193,10 @@ def backup_policy(
         allow(VAULT_ACTIONS, vault_arns),
         allow(["backup:TagResource"], points),
         allow(KEY_USE_ACTIONS, key_arns),
-        {
-            **allow(["kms:CreateGrant"], key_arns),
-            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
-        },
+        allow(
+            ["kms:CreateGrant"],
+            key_arns,
+            condition={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
     ]
-    return {"Version": "2012-10-17", "Statement": statements}
+    return policy_document(statements)

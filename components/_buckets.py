@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
+from ._policy_documents import policy_document, tls_only
 
 ABORT_UPLOADS_AFTER_DAYS = 1
 
@@ -96,24 +96,14 @@ def bucket_policy(
     name: str, bucket: aws.s3.Bucket, statements: Sequence[Mapping[str, Any]] = ()
 ) -> aws.s3.BucketPolicy:
     """The bucket's policy: TLS only, and the statements (whose values may be Outputs)."""
+    everything = [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")]
+    plain = tls_only("s3:*", everything, principal={"AWS": "*"})
     return aws.s3.BucketPolicy(
         name,
         bucket=bucket.id,
-        policy=policy_document([tls_only(bucket.arn), *statements]),
+        policy=policy_document([plain, *statements]),
         opts=pulumi.ResourceOptions(parent=bucket),
     )
-
-
-def tls_only(bucket_arn: pulumi.Input[str]) -> Mapping[str, Any]:
-    """Denies every request that doesn't come over TLS."""
-    return {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": {"AWS": "*"},
-        "Action": "s3:*",
-        "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
 
 
 def lifecycle_rules(

@@ -8,9 +8,10 @@ import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._bulk_machine import definition
-from ._documents import json_document, policy_document
-from ._functions import TRACE_ACTIONS, Function, Functions, allow, service_trust
+from ._documents import json_document
+from ._functions import TRACE_ACTIONS, Function, Functions
 from ._layer import FunctionPlatform
+from ._policy_documents import allow, policy_document, service_trust
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX, partitions
 

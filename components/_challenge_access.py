@@ -9,11 +9,11 @@ import pulumi_aws as aws
 
 from ._alarm_catalogue import failures_alarm, reconciler_alarm
 from ._alarms import raise_alarms
-from ._documents import policy_document
-from ._functions import Function, Functions, allow, call_on
+from ._functions import Function, Functions, call_on
+from ._keys import key_through
 from ._layer import FunctionPlatform
+from ._policy_documents import allow, policy_document, web_identity_trust
 from ._tables import partitions
-from ._upload_access import key_through
 
 TAG = "ai4h:challenge"
 """Tag of a challenge's role; its value is the challenge's number."""
@@ -162,10 +162,11 @@ class ChallengeAccess:
                 ),
                 key_through("dynamodb", datasets["table_key_arn"], ["kms:Decrypt"]),
                 allow(["iam:GetRolePolicy"], roles),
-                {
-                    **allow(["iam:PutRolePolicy"], roles),
-                    "Condition": {"StringEquals": {"iam:PermissionsBoundary": self._boundary.arn}},
-                },
+                allow(
+                    ["iam:PutRolePolicy"],
+                    roles,
+                    condition={"StringEquals": {"iam:PermissionsBoundary": self._boundary.arn}},
+                ),
             ],
             timeout=RECONCILER_SECONDS,
             memory=512,
@@ -209,20 +210,5 @@ def service_account_trust(
 
     https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
     """
-
-    def statement(known: Sequence[str]) -> dict[str, Any]:
-        provider_arn, issuer = known
-        return {
-            "Effect": "Allow",
-            "Principal": {"Federated": provider_arn},
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Condition": {
-                "StringEquals": {
-                    f"{issuer}:aud": "sts.amazonaws.com",
-                    f"{issuer}:sub": [f"system:serviceaccount:{account}" for account in accounts],
-                }
-            },
-        }
-
-    # The issuer is in the names of keys, which no output can be.
-    return policy_document([pulumi.Output.all(provider_arn, issuer).apply(statement)])
+    subjects = [f"system:serviceaccount:{account}" for account in accounts]
+    return web_identity_trust(provider_arn, issuer, subjects)

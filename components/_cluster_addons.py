@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
-from ._documents import policy_document
+from ._policy_documents import policy_document
 
 # What EKS lists for each Kubernetes version:
 #   aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name coredns

@@ -12,8 +12,8 @@ from ._cluster_karpenter_policy import ControllerScope, controller_policy
 from ._cluster_nodes import node_policies, node_role
 from ._cluster_pools import DISCOVERY_TAG, NodePool, node_class_spec
 from ._documents import json_document
-from ._functions import QUEUE_KEY_REUSE_SECONDS, tls_only_queue_policy
 from ._keys import encryption_key
+from ._queues import QUEUE_KEY_REUSE_SECONDS, queue_policy
 
 VERSION = "1.14.1"
 CHARTS = "oci://public.ecr.aws/karpenter"
@@ -140,20 +140,15 @@ class Karpenter:
             "Resource": queue.arn,
             "Condition": {"ArnEquals": {"aws:SourceArn": [r.arn for r in rules.values()]}},
         }
-        return key, queue, self._send(rules, queue, tls_only_queue_policy(queue.arn, [send]))
+        return key, queue, self._send(rules, queue, send)
 
     def _send(
         self,
         rules: dict[str, aws.cloudwatch.EventRule],
         queue: aws.sqs.Queue,
-        policy: pulumi.Output[str],
+        send: dict[str, Any],
     ) -> list[pulumi.Resource]:
-        permitted = aws.sqs.QueuePolicy(
-            f"{self._name}-interruptions",
-            queue_url=queue.url,
-            policy=policy,
-            opts=self._opts,
-        )
+        permitted = queue_policy(f"{self._name}-interruptions", queue, [send], opts=self._opts)
         targets = [
             aws.cloudwatch.EventTarget(
                 f"{self._name}-{label}", rule=rule.name, arn=queue.arn, opts=self._opts

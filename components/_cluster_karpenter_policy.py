@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._cluster_nodes import volume_statements
-from ._documents import policy_document
+from ._policy_documents import allow, policy_document
 
 READ_ACTIONS = [
     "ec2:DescribeCapacityReservations",
@@ -71,37 +71,41 @@ def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
         [
             *_launch_statements(scope.cluster_name, ec2, public),
             *_change_statements(scope.cluster_name, ec2),
-            {
-                **_allow("Read", READ_ACTIONS, "*"),
-                "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
-            },
-            _allow("ReadPrices", ["pricing:GetProducts"], "*"),
-            _allow(
-                "FindImages",
+            allow(
+                READ_ACTIONS,
+                "*",
+                sid="Read",
+                condition={"StringEquals": {"aws:RequestedRegion": region}},
+            ),
+            allow(["pricing:GetProducts"], "*", sid="ReadPrices"),
+            allow(
                 ["ssm:GetParameter"],
                 arn("ssm", "parameter/aws/service/*", owner=""),
+                sid="FindImages",
             ),
-            _allow(
-                "ReadProfiles",
+            allow(
                 ["iam:GetInstanceProfile"],
                 arn("iam", "instance-profile/*"),
+                sid="ReadProfiles",
             ),
-            _allow("FindProfiles", ["iam:ListInstanceProfiles"], "*"),
-            {
-                **_allow("GiveNodesTheirRole", ["iam:PassRole"], scope.node_role_arn),
-                "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
-            },
-            _allow(
-                "FindCluster",
+            allow(["iam:ListInstanceProfiles"], "*", sid="FindProfiles"),
+            allow(
+                ["iam:PassRole"],
+                scope.node_role_arn,
+                sid="GiveNodesTheirRole",
+                condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+            ),
+            allow(
                 ["eks:DescribeCluster"],
                 arn("eks", f"cluster/{scope.cluster_name}"),
+                sid="FindCluster",
             ),
-            _allow(
-                "HearInterruptions",
+            allow(
                 ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
                 scope.queue_arn,
+                sid="HearInterruptions",
             ),
-            _allow("ReadQueue", ["kms:Decrypt"], scope.queue_key_arn),
+            allow(["kms:Decrypt"], scope.queue_key_arn, sid="ReadQueue"),
             *_disk_statements(scope.volume_key_arn, region),
         ]
     )
@@ -109,47 +113,51 @@ def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
 
 def _launch_statements(cluster: str, ec2: Any, public: Sequence[Any]) -> list[dict[str, Any]]:
     """Launch from own templates only, and tag everything that is made at that moment."""
+    created = {"ec2:CreateAction": ["CreateFleet", "CreateLaunchTemplate", "RunInstances"]}
     return [
-        _allow("LaunchFromAny", LAUNCH_ACTIONS, [*public, *ec2(*USED)]),
-        {
-            **_allow("LaunchFromOwnTemplates", LAUNCH_ACTIONS, ec2("launch-template")),
-            "Condition": _owned(cluster),
-        },
-        {
-            **_allow("Launch", [*LAUNCH_ACTIONS, "ec2:CreateLaunchTemplate"], ec2(*MADE)),
-            "Condition": _tagged(cluster),
-        },
-        {
-            **_allow("TagAtLaunch", ["ec2:CreateTags"], ec2(*MADE)),
-            "Condition": _tagged(
-                cluster,
-                {"ec2:CreateAction": ["CreateFleet", "CreateLaunchTemplate", "RunInstances"]},
-            ),
-        },
+        allow(LAUNCH_ACTIONS, [*public, *ec2(*USED)], sid="LaunchFromAny"),
+        allow(
+            LAUNCH_ACTIONS,
+            ec2("launch-template"),
+            sid="LaunchFromOwnTemplates",
+            condition=_owned(cluster),
+        ),
+        allow(
+            [*LAUNCH_ACTIONS, "ec2:CreateLaunchTemplate"],
+            ec2(*MADE),
+            sid="Launch",
+            condition=_tagged(cluster),
+        ),
+        allow(
+            ["ec2:CreateTags"],
+            ec2(*MADE),
+            sid="TagAtLaunch",
+            condition=_tagged(cluster, created),
+        ),
     ]
 
 
 def _change_statements(cluster: str, ec2: Any) -> list[dict[str, Any]]:
     """Name and end what the cluster owns."""
     return [
-        {
-            **_allow("NameNodes", ["ec2:CreateTags"], ec2("instance")),
-            "Condition": {
+        allow(
+            ["ec2:CreateTags"],
+            ec2("instance"),
+            sid="NameNodes",
+            condition={
                 **_owned(cluster),
                 "StringEqualsIfExists": {"aws:RequestTag/eks:eks-cluster-name": cluster},
                 "ForAllValues:StringEquals": {
                     "aws:TagKeys": ["eks:eks-cluster-name", "karpenter.sh/nodeclaim", "Name"]
                 },
             },
-        },
-        {
-            **_allow(
-                "End",
-                ["ec2:DeleteLaunchTemplate", "ec2:TerminateInstances"],
-                ec2("instance", "launch-template"),
-            ),
-            "Condition": _owned(cluster),
-        },
+        ),
+        allow(
+            ["ec2:DeleteLaunchTemplate", "ec2:TerminateInstances"],
+            ec2("instance", "launch-template"),
+            sid="End",
+            condition=_owned(cluster),
+        ),
     ]
 
 
@@ -166,10 +174,6 @@ def _disk_statements(key_arn: pulumi.Input[str], region: pulumi.Input[str]) -> l
         }
         for statement in volume_statements(key_arn)
     ]
-
-
-def _allow(sid: str, actions: Sequence[str], resource: Any) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resource}
 
 
 def _owned(cluster: str) -> dict[str, Any]:

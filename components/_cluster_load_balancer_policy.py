@@ -5,13 +5,13 @@ firewalls than WAFv2, Shield, Cognito, certificates that are searched for, Outpo
 https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/installation/
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
+from ._policy_documents import allow, policy_document
 
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"
 READ_ACTIONS = [
@@ -97,36 +97,36 @@ def load_balancer_policy(
     ]
     owned, tagged = _tag("Resource", cluster_name), _tag("Request", cluster_name)
     statements = [
-        _allow("Read", READ_ACTIONS, "*"),
-        _allow("Firewall", FIREWALL_ACTIONS, firewalls),
-        _allow("MakeRole", ["iam:CreateServiceLinkedRole"], "*", _linked_role()),
-        _allow("MakeGroupIn", ["ec2:CreateSecurityGroup"], arn("ec2", "vpc/", vpc_id)),
-        _allow("MakeGroup", ["ec2:CreateSecurityGroup"], groups, tagged),
-        _allow("TagNewGroup", ["ec2:CreateTags"], groups, _making("ec2", tagged)),
-        _allow(
-            "ChangeGroup",
+        allow(READ_ACTIONS, "*", sid="Read"),
+        allow(FIREWALL_ACTIONS, firewalls, sid="Firewall"),
+        allow(["iam:CreateServiceLinkedRole"], "*", sid="MakeRole", condition=_linked_role()),
+        allow(["ec2:CreateSecurityGroup"], arn("ec2", "vpc/", vpc_id), sid="MakeGroupIn"),
+        allow(["ec2:CreateSecurityGroup"], groups, sid="MakeGroup", condition=tagged),
+        allow(["ec2:CreateTags"], groups, sid="TagNewGroup", condition=_making("ec2", tagged)),
+        allow(
             [*INGRESS_ACTIONS, "ec2:CreateTags", "ec2:DeleteSecurityGroup", "ec2:DeleteTags"],
             groups,
-            owned,
+            sid="ChangeGroup",
+            condition=owned,
         ),
-        _allow("LetIntoNodes", INGRESS_ACTIONS, arn("ec2", "security-group/", security_group_id)),
-        _allow("Make", [f"elasticloadbalancing:{a}" for a in CREATE_ACTIONS], balancing, tagged),
-        _allow(
-            "TagNew",
+        allow(
+            INGRESS_ACTIONS, arn("ec2", "security-group/", security_group_id), sid="LetIntoNodes"
+        ),
+        allow(
+            [f"elasticloadbalancing:{action}" for action in CREATE_ACTIONS],
+            balancing,
+            sid="Make",
+            condition=tagged,
+        ),
+        allow(
             ["elasticloadbalancing:AddTags"],
             balancing,
-            _making("elasticloadbalancing", tagged),
+            sid="TagNew",
+            condition=_making("elasticloadbalancing", tagged),
         ),
-        _allow("Change", CHANGE_ACTIONS, balancing, owned),
+        allow(CHANGE_ACTIONS, balancing, sid="Change", condition=owned),
     ]
     return policy_document(statements)
-
-
-def _allow(
-    sid: str, actions: Sequence[str], resource: Any, condition: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
-    return statement if condition is None else {**statement, "Condition": condition}
 
 
 def _tag(of: str, cluster_name: str) -> dict[str, Any]:

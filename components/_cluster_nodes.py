@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._functions import service_trust
 from ._keys import encryption_key
+from ._policy_documents import allow, service_trust
 
 SYSTEM_TAINT = "CriticalAddonsOnly"
 SYSTEM_LABELS = {"ai4h/node-role": "system"}
@@ -50,10 +50,8 @@ def volume_statements(key_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
     """
     return [
-        {
-            "Sid": "UseKey",
-            "Effect": "Allow",
-            "Action": [
+        allow(
+            [
                 "kms:Decrypt",
                 "kms:DescribeKey",
                 "kms:Encrypt",
@@ -62,15 +60,15 @@ def volume_statements(key_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",
             ],
-            "Resource": key_arn,
-        },
-        {
-            "Sid": "LendKeyToEc2",
-            "Effect": "Allow",
-            "Action": "kms:CreateGrant",
-            "Resource": key_arn,
-            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
-        },
+            key_arn,
+            sid="UseKey",
+        ),
+        allow(
+            "kms:CreateGrant",
+            key_arn,
+            sid="LendKeyToEc2",
+            condition={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """JSON documents whose parts become known later: policies, patterns of events, definitions."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -18,11 +18,6 @@ def json_document(value: Any, *, sort_keys: bool = False) -> pulumi.Output[str]:
         return json.dumps(_filled(value, iter(known)), sort_keys=sort_keys)
 
     return pulumi.Output.all(*_outputs(value)).apply(document)
-
-
-def policy_document(statements: Iterable[pulumi.Input[Mapping[str, Any]]]) -> pulumi.Output[str]:
-    """A policy of IAM or of a resource, with these statements."""
-    return json_document({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def _outputs(value: Any) -> Iterator[pulumi.Output[Any]]:

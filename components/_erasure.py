@@ -5,7 +5,8 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from ._functions import Functions, allow
+from ._functions import Functions
+from ._policy_documents import allow
 from ._tables import follow_stream
 
 ERASER_SECONDS = 300

@@ -12,8 +12,8 @@ import pulumi
 import pulumi_aws as aws
 
 from ._challenge_access import service_account_trust
-from ._documents import policy_document
-from ._functions import allow
+from ._keys import key_through
+from ._policy_documents import allow, policy_document
 
 NAMESPACE = "evalai"
 MODELS_NAMESPACE = "evalai-models"
@@ -115,9 +115,14 @@ def application_statements(
             *(aws.get_region_output().region, ":"),
             *(aws.get_caller_identity_output().account_id, ":identity/*"),
         )
-        sending = allow(["ses:SendEmail", "ses:SendRawEmail"], identities)
-        sending["Condition"] = {"StringEquals": {"ses:FromAddress": email_sender}}
-        statements += [sending, allow(["ses:GetSendQuota"], "*")]
+        statements += [
+            allow(
+                ["ses:SendEmail", "ses:SendRawEmail"],
+                identities,
+                condition={"StringEquals": {"ses:FromAddress": email_sender}},
+            ),
+            allow(["ses:GetSendQuota"], "*"),
+        ]
     return statements
 
 
@@ -147,16 +152,12 @@ def secrets_policy(
     secret_arns: Sequence[pulumi.Input[str]], key_arn: pulumi.Input[str]
 ) -> pulumi.Output[str]:
     """For external-secrets: the two secrets that EvalAI starts with, and no others."""
-    through = pulumi.Output.concat(
-        "secretsmanager.", aws.get_region_output().region, ".amazonaws.com"
+    reading = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+    return policy_document(
+        [allow(reading, secret_arns), key_through("secretsmanager", key_arn, ["kms:Decrypt"])]
     )
-    decrypting = allow(["kms:Decrypt"], key_arn)
-    decrypting["Condition"] = {"StringEquals": {"kms:ViaService": through}}
-    reading = allow(["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], secret_arns)
-    return policy_document([reading, decrypting])
 
 
 def scaling_policy(resources: EvalAiResources) -> pulumi.Output[str]:
     """For KEDA: how long the challenges' queues are."""
-    counting = allow(["sqs:GetQueueAttributes"], resources.challenge_queues())
-    return policy_document([counting])
+    return policy_document([allow(["sqs:GetQueueAttributes"], resources.challenge_queues())])

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
-from ._functions import allow, service_trust
+from ._policy_documents import allow, deny, policy_document, service_trust
 
 
 def challenge_budget(
@@ -45,7 +44,7 @@ def challenge_budget(
     stop = aws.iam.Policy(
         f"{resource}-stop",
         description="Attached by AWS Budgets: no further submission is taken",
-        policy=policy_document([{**allow(["sqs:ReceiveMessage"], queue_arn), "Effect": "Deny"}]),
+        policy=policy_document([deny(["sqs:ReceiveMessage"], queue_arn)]),
         tags=tags,
         opts=opts,
     )
@@ -77,8 +76,11 @@ def _executor(
         assume_role_policy=service_trust("budgets.amazonaws.com"),
         opts=opts,
     )
-    statement = allow(["iam:AttachRolePolicy", "iam:DetachRolePolicy"], role.arn)
-    statement["Condition"] = {"ArnEquals": {"iam:PolicyARN": stop.arn}}
+    statement = allow(
+        ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
+        role.arn,
+        condition={"ArnEquals": {"iam:PolicyARN": stop.arn}},
+    )
     permissions = aws.iam.RolePolicy(
         f"{resource}-budget",
         role=executor.name,

@@ -26,7 +26,8 @@ from ._evalai_access import (
 from ._evalai_budget import challenge_budget
 from ._evalai_images import EvalAiImages
 from ._evalai_storage import message_queue
-from ._functions import FAILURE_RETENTION_SECONDS, allow
+from ._policy_documents import allow
+from ._queues import FAILURE_RETENTION_SECONDS
 
 REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 DATASET = re.compile(r"(?!\.+$)[A-Za-z0-9.-]{1,64}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from ._functions import service_trust
+from ._policy_documents import service_trust
 
 # Of the versions that EvalAI's Django 2.2 works with the newest; upstream develops with it.
 MAJOR_VERSION = "17"

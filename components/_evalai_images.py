@@ -12,8 +12,8 @@ import pulumi
 import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
-from ._documents import policy_document
-from ._functions import allow, code_hash, service_trust
+from ._functions import code_hash
+from ._policy_documents import allow, policy_document, service_trust
 
 SOURCES = Path(__file__).parents[1] / "images"
 # Beside its own folder, what the Dockerfiles copy: the runner, and the settings that static files

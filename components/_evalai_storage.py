@@ -9,11 +9,7 @@ import pulumi_random as random
 
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._documents import json_document
-from ._functions import (
-    FAILURE_RETENTION_SECONDS,
-    QUEUE_KEY_REUSE_SECONDS,
-    tls_only_queue_policy,
-)
+from ._queues import FAILURE_RETENTION_SECONDS, QUEUE_KEY_REUSE_SECONDS, queue_policy
 
 # Longer than a task may take (settings/ai4h.py), or it would be handed out twice.
 TASK_SECONDS = 3900
@@ -86,12 +82,7 @@ def message_queue(
         tags=tags,
         opts=opts,
     )
-    aws.sqs.QueuePolicy(
-        name,
-        queue_url=queue.url,
-        policy=tls_only_queue_policy(queue.arn),
-        opts=opts,
-    )
+    queue_policy(name, queue, opts=opts)
     return queue
 
 

@@ -9,15 +9,10 @@ import pulumi_aws as aws
 
 from ._buckets import Retention, bucket_policy, log_access, private_bucket
 from ._documents import json_document
-from ._functions import (
-    FAILURE_RETENTION_SECONDS,
-    QUEUE_KEY_REUSE_SECONDS,
-    Functions,
-    allow,
-    call_on,
-    tls_only_queue_policy,
-)
+from ._functions import Functions, call_on
 from ._keys import signing_key
+from ._policy_documents import allow
+from ._queues import FAILURE_RETENTION_SECONDS, QUEUE_KEY_REUSE_SECONDS, queue_policy
 from ._tables import partitions
 
 PARTITIONS = ("evidence#*", "unsealed")
@@ -139,12 +134,7 @@ class Evidence:
             opts=self._opts,
             **more,
         )
-        aws.sqs.QueuePolicy(
-            f"{name}-policy",
-            queue_url=queue.url,
-            policy=tls_only_queue_policy(queue.arn),
-            opts=self._opts,
-        )
+        queue_policy(f"{name}-policy", queue, opts=self._opts)
         return queue
 
     def _seals(

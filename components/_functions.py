@@ -10,13 +10,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
+from ._keys import KEY_USE_ACTIONS
 from ._layer import FUNCTIONS, FunctionPlatform, build_layer
-
-# The longest that SQS keeps a message. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/
-# SQSDeveloperGuide/quotas-messages.html
-FAILURE_RETENTION_SECONDS = 14 * 24 * 3600
-QUEUE_KEY_REUSE_SECONDS = 300
+from ._policy_documents import allow, deny, policy_document, service_trust
+from ._queues import FAILURE_RETENTION_SECONDS, QUEUE_KEY_REUSE_SECONDS, queue_policy
 
 IMPORT = re.compile(r"^\s*(?:from|import)\s+functions(?:\.|\s+import\s+)(\w+)", re.MULTILINE)
 
@@ -31,8 +28,6 @@ NETWORK_ACTIONS = (
     "ec2:UnassignPrivateIpAddresses",
 )
 TRACE_ACTIONS = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
-
-KEY_USE_ACTIONS = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
 
 
 def code_files(handler: str, root: Path = FUNCTIONS) -> dict[str, Path]:
@@ -124,12 +119,7 @@ class Functions:
             kms_data_key_reuse_period_seconds=QUEUE_KEY_REUSE_SECONDS,
             opts=opts,
         )
-        aws.sqs.QueuePolicy(
-            f"{name}-failures-policy",
-            queue_url=self.failure_queue.url,
-            policy=tls_only_queue_policy(self.failure_queue.arn),
-            opts=opts,
-        )
+        queue_policy(f"{name}-failures-policy", self.failure_queue, opts=opts)
         self.security_group = self._make_security_group(vpc_id) if vpc_id is not None else None
 
     def _make_security_group(self, vpc_id: pulumi.Input[str]) -> aws.ec2.SecurityGroup:
@@ -254,21 +244,9 @@ def function_policy(
         # Lambda itself needs these, the code it runs doesn't: only calls made by the code carry
         # the key. https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
         own.append(
-            {
-                "Effect": "Deny",
-                "Action": NETWORK_ACTIONS,
-                "Resource": "*",
-                "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
-            }
+            deny(NETWORK_ACTIONS, "*", condition={"Null": {"lambda:SourceFunctionArn": "false"}})
         )
     return policy_document([*own, *statements])
-
-
-def allow(
-    actions: Sequence[str], resources: pulumi.Input[str] | Sequence[pulumi.Input[str]]
-) -> dict[str, Any]:
-    """An Allow statement of an identity policy."""
-    return {"Effect": "Allow", "Action": actions, "Resource": resources}
 
 
 def call_on(
@@ -294,28 +272,3 @@ def call_on(
         input=told,
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permission])),
     )
-
-
-def service_trust(service: str) -> pulumi.Output[str]:
-    """A trust policy for one AWS service, e.g. `lambda.amazonaws.com`."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
-    return policy_document([statement])
-
-
-def tls_only_queue_policy(
-    queue_arn: pulumi.Input[str], statements: Sequence[Mapping[str, Any]] = ()
-) -> pulumi.Output[str]:
-    """A queue policy that refuses plain HTTP and grants nothing but `statements`: roles do that."""
-    plain = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": queue_arn,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return policy_document([plain, *statements])

@@ -7,7 +7,8 @@ import pulumi
 import pulumi_aws as aws
 
 from ._documents import json_document
-from ._functions import Function, Functions, allow
+from ._functions import Function, Functions
+from ._policy_documents import allow
 from ._search_domain import SearchDomain
 from ._tables import follow_stream
 
@@ -21,6 +22,9 @@ PARALLEL_BATCHES = 2  # per shard; a resource's versions stay in order
 INDEXER_SECONDS = 60
 ADMIN_SECONDS = 180  # it waits a minute for a new domain
 KEEPER_SECONDS = 900  # the longest there is: it says where to go on
+
+# Of the control table, the partition of versions that the index refused.
+QUARANTINE_ONLY = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}}
 
 
 class Indexing:
@@ -70,12 +74,7 @@ class Indexing:
             },
             statements=[
                 *follow_stream(self._versions.arn),
-                {
-                    **allow(["dynamodb:PutItem"], control.arn),
-                    "Condition": {
-                        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}
-                    },
-                },
+                allow(["dynamodb:PutItem"], control.arn, condition=QUARANTINE_ONLY),
                 allow(["s3:GetObject"], pulumi.Output.concat(overflow.arn, "/*")),
                 # Without it, S3 calls an object that is gone forbidden, which might pass.
                 allow(["s3:ListBucket"], overflow.arn),
@@ -102,14 +101,11 @@ class Indexing:
             },
             statements=[
                 allow(["dynamodb:GetItem", "dynamodb:Scan"], self._versions.arn),
-                {
-                    **allow(
-                        ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"], control.arn
-                    ),
-                    "Condition": {
-                        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["quarantine"]}
-                    },
-                },
+                allow(
+                    ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"],
+                    control.arn,
+                    condition=QUARANTINE_ONLY,
+                ),
                 allow(["s3:GetObject"], pulumi.Output.concat(overflow.arn, "/*")),
                 allow(["s3:ListBucket"], overflow.arn),
                 *(

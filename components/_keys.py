@@ -6,7 +6,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
+from ._policy_documents import allow, policy_document
+
+KEY_USE_ACTIONS = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
 
 # What the default policy grants the account as kms:*, spelled out: administration and use, both
 # still subject to IAM. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
@@ -123,6 +125,15 @@ def _account(actions: Sequence[str]) -> Mapping[str, Any]:
         "Action": actions,
         "Resource": "*",
     }
+
+
+def key_through(
+    service: str, key_arn: pulumi.Input[str], actions: Sequence[str] = KEY_USE_ACTIONS
+) -> dict[str, Any]:
+    """Use a key, through one service of AWS only."""
+    region = aws.get_region_output().region
+    name = pulumi.Output.concat(service, ".", region, ".amazonaws.com")
+    return allow(actions, key_arn, condition={"StringEquals": {"kms:ViaService": name}})
 
 
 def log_statement(region: pulumi.Input[str]) -> Mapping[str, Any]:

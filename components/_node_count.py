@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from ._functions import Functions, allow, call_on
+from ._functions import Functions, call_on
 from ._layer import FunctionPlatform
+from ._policy_documents import allow
 
 COUNTED_EVERY = "rate(5 minutes)"
 

@@ -7,8 +7,9 @@ import pulumi
 import pulumi_aws as aws
 
 from ._buckets import bucket_policy, log_access, private_bucket
-from ._functions import Functions, allow
-from ._upload_access import queue_key
+from ._functions import Functions
+from ._keys import key_through
+from ._policy_documents import allow
 
 SERVICE = "cloudtrail.amazonaws.com"
 IMPORT_SECONDS = 900  # a log file may have 50 MB, compressed
@@ -98,7 +99,7 @@ class ReadTrail:
             statements=[
                 allow(["s3:GetObject"], pulumi.Output.concat(logs.arn, "/AWSLogs/*")),
                 allow(["sqs:SendMessage"], queue_arn),
-                queue_key(queue_key_arn),
+                key_through("sqs", queue_key_arn),
             ],
             timeout=IMPORT_SECONDS,
             memory=512,

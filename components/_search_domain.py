@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
 from ._endpoints import url
+from ._policy_documents import policy_document
 
 ENGINE = "OpenSearch_2.19"
 TLS_POLICY = "Policy-Min-TLS-1-2-PFS-2023-10"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
-from ._functions import Functions, allow
+from ._functions import Functions
 from ._layer import FunctionPlatform
+from ._policy_documents import allow, policy_document
 
 SECONDS = 5  # Cognito waits no longer
 

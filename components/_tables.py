@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._functions import allow
+from ._policy_documents import allow
 
 CHANGE_INDEX = "changes"
 RECOVERY_DAYS = 35  # the longest that DynamoDB offers
@@ -93,7 +93,5 @@ def partitions(
     actions: Sequence[str], table_arn: pulumi.Input[str], keys: Sequence[str]
 ) -> dict[str, Any]:
     """An Allow statement on the items of a table whose hash keys are like one of these."""
-    return {
-        **allow(actions, table_arn),
-        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}},
-    }
+    leading = {"dynamodb:LeadingKeys": list(keys)}
+    return allow(actions, table_arn, condition={"ForAllValues:StringLike": leading})

@@ -6,8 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
-from ._functions import KEY_USE_ACTIONS, allow
+from ._policy_documents import allow, policy_document
 
 SIGNATURE_MILLISECONDS = 300_000
 """How old a signature may be: the life of the URLs that the upload function signs."""
@@ -127,25 +126,3 @@ def upload_records(control_table_arn: pulumi.Input[str]) -> Mapping[str, Any]:
         ],
         control_table_arn,
     )
-
-
-def table_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
-    """Use the tables' key, through DynamoDB only."""
-    return key_through("dynamodb", key_arn)
-
-
-def queue_key(key_arn: pulumi.Input[str]) -> Mapping[str, Any]:
-    """Use the key of the queue of reads, through SQS only."""
-    return key_through("sqs", key_arn)
-
-
-def key_through(
-    service: str, key_arn: pulumi.Input[str], actions: Sequence[str] = KEY_USE_ACTIONS
-) -> Mapping[str, Any]:
-    """Use a key, through one service of AWS only."""
-    region = aws.get_region_output().region
-    name = pulumi.Output.concat(service, ".", region, ".amazonaws.com")
-    return {
-        **allow(actions, key_arn),
-        "Condition": {"StringEquals": {"kms:ViaService": name}},
-    }

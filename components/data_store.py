@@ -17,10 +17,11 @@ from ._dashboard_parts import data_part
 from ._erasure import erase_by_markers
 from ._evidence import PARTITIONS as EVIDENCE_PARTITIONS
 from ._evidence import Evidence
-from ._functions import Function, Functions, allow
+from ._functions import Function, Functions
 from ._indexing import Indexing
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
+from ._policy_documents import allow
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX, control_table, partitions, versions_table
 

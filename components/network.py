@@ -6,8 +6,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._documents import policy_document
 from ._keys import encryption_key, log_statement
+from ._policy_documents import allow, policy_document, service_trust
 
 ZONES = 3
 DEFAULT_CIDR = "10.0.0.0/16"
@@ -275,25 +275,21 @@ def subnet_cidrs(cidr: ipaddress.IPv4Network) -> tuple[list[str], list[str]]:
 
 def flow_log_trust(account_id: pulumi.Input[str]) -> pulumi.Output[str]:
     """Lets the flow log service of this account assume the role."""
-    taking = {
-        "Effect": "Allow",
-        "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
-    }
-    return policy_document([taking])
+    return service_trust(
+        "vpc-flow-logs.amazonaws.com",
+        condition={"StringEquals": {"aws:SourceAccount": account_id}},
+    )
 
 
 def flow_log_policy(group_arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """Write access to one log group."""
     return policy_document(
         [
-            {
-                "Effect": "Allow",
-                "Action": ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-                "Resource": [group_arn, pulumi.Output.concat(group_arn, ":*")],
-            },
+            allow(
+                ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                [group_arn, pulumi.Output.concat(group_arn, ":*")],
+            ),
             # It asks for all groups, and finds its own among them.
-            {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
+            allow("logs:DescribeLogGroups", "*"),
         ]
     )

@@ -12,20 +12,19 @@ from ._alarm_catalogue import egress_alarm, errors_alarm, failures_alarm
 from ._alarms import raise_alarms
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._dashboard_parts import uploads_part
-from ._functions import Function, Functions, allow
-from ._keys import encryption_key, log_statement
+from ._functions import Function, Functions
+from ._keys import encryption_key, key_through, log_statement
 from ._layer import FunctionPlatform
 from ._malware_scan import MalwareScan
+from ._policy_documents import allow
 from ._read_trail import ReadTrail
 from ._tables import Tables, control_table, versions_table
 from ._upload_access import (
     allow_pages,
     object_denials,
     objects,
-    queue_key,
     read_and_remove,
     reading_policy,
-    table_key,
     upload_records,
 )
 
@@ -270,7 +269,7 @@ class UploadBucket(pulumi.ComponentResource):
                 ),
                 upload_records(tables.control_table_arn),
                 allow(["dynamodb:BatchGetItem", "dynamodb:Query"], tables.control_table_arn),
-                table_key(tables.table_key_arn),
+                key_through("dynamodb", tables.table_key_arn),
                 *self._evidence(tables.table_key_arn),
             ],
             timeout=GATEWAY_SECONDS,
@@ -282,7 +281,7 @@ class UploadBucket(pulumi.ComponentResource):
         if "evidence_queue_arn" not in self._args:
             return []
         queue_arn = self._args["evidence_queue_arn"]
-        return [allow(["sqs:SendMessage"], queue_arn), queue_key(queue_key_arn)]
+        return [allow(["sqs:SendMessage"], queue_arn), key_through("sqs", queue_key_arn)]
 
     def _completion(self, functions: Functions) -> Function:
         tables = self._tables
@@ -301,7 +300,7 @@ class UploadBucket(pulumi.ComponentResource):
                 # What is put beside the uploads, by whomever, is hidden.
                 allow(["s3:DeleteObject"], pulumi.Output.concat(self._bucket.arn, "/*")),
                 upload_records(tables.control_table_arn),
-                table_key(tables.table_key_arn),
+                key_through("dynamodb", tables.table_key_arn),
             ],
             timeout=VERIFICATION_SECONDS,
             memory=MEMORY_MIB,

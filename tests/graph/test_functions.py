@@ -13,9 +13,10 @@ import pulumi
 import pytest
 
 from components import _layer
-from components._functions import Functions, allow, code_files, code_hash
+from components._functions import Functions, code_files, code_hash
 from components._keys import encryption_key
 from components._layer import FunctionPlatform, LayerError, build_layer
+from components._policy_documents import allow
 from tests.graph.strict import Graph, evaluate
 
 FUNCTION = "aws:lambda/function:Function"
