@@ -1,8 +1,7 @@
 """Traces: what a function asks of other services, as subsegments of the trace that Lambda keeps.
 
 Lambda runs X-Ray's daemon beside every function. It takes datagrams, so nobody waits for it, and
-what is lost is lost. AWS supports its own library for this until February 2027 only, and the one
-that follows it, OpenTelemetry's, is a layer that starts in every cold start.
+what is lost is lost. Why no library: docs/decisions/0013-traces.md.
 https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html
 """
 
