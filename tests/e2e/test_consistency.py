@@ -6,15 +6,18 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 import pytest
+import requests
 
+from functions.search.index import ALIAS
 from tests.e2e.aws import aws
 from tests.e2e.fhir import PATIENT, found
+from tests.e2e.hospital import TOKEN
 
 WRITERS, UPDATES = 8, 50
 UPDATE_SECONDS = 0.02
@@ -116,6 +119,46 @@ def test_writes_go_on_while_search_is_away(
         lambda: sorted(found(api, f"/Patient?family={name}&_count=100")) == sorted(written),
         seconds=60,
     )
+
+
+@pytest.fixture
+def full_index(stack: dict[str, Any]) -> Iterator[Callable[[bool], None]]:
+    """Blocks the index as the engine itself does when its disk is full, until told otherwise."""
+
+    def block(on: bool) -> None:
+        url = f"{stack['search_url']}/{ALIAS}/_settings"
+        setting = {"index.blocks.read_only_allow_delete": True if on else None}
+        assert requests.put(url, json=setting, timeout=30).status_code == 200
+
+    block(True)
+    yield block
+    block(False)
+
+
+def test_writes_go_on_while_the_index_takes_none(
+    stack: dict[str, Any],
+    client: Callable[..., Any],
+    full_index: Callable[[bool], None],
+    eventually: Callable[..., Any],
+) -> None:
+    api, name = client("practitioner"), f"Full{uuid.uuid4().hex}"
+
+    def behind() -> int:
+        return requests.get(f"{stack['aws_endpoint_url']}/_local/lag", timeout=30).json()["records"]
+
+    body = {"resourceType": "Patient", "name": [{"family": name}]}
+    written = [api.post("/Patient", json=body) for _ in range(5)]
+    assert [answer.status_code for answer in written] == [201] * 5
+    ids = [answer.json()["id"] for answer in written]
+    assert api.get(f"/Patient/{ids[0]}").status_code == 200
+    # Searches go on with what they have; whoever must see a write is told to come again.
+    assert found(api, f"/Patient?family={name}") == []
+    token = {TOKEN: written[0].headers[TOKEN]}
+    assert api.get(f"/Patient?family={name}", headers=token).status_code == 503
+    assert behind() >= 5
+    full_index(False)
+    eventually(lambda: sorted(found(api, f"/Patient?family={name}")) == sorted(ids), seconds=60)
+    eventually(lambda: behind() == 0)
 
 
 def test_a_poison_record_is_quarantined_and_its_neighbours_are_found(
