@@ -111,6 +111,11 @@ def down(state: StateDirectory) -> int:
     # It lets go of the lock a moment before it ends.
     if not processes.wait_until(lambda: processes.started_at(pid) is None, DOWN_SECONDS):
         raise LocalError(f"Process {pid} doesn't end: see {state.logs}.")
+    if state.run.exists():
+        raise LocalError(
+            "Stopped, but what is new since the start may be lost: not all data could be saved."
+            f" Is the disk full? See {state.logs}."
+        )
     console.print("Stopped.")
     return 0
 

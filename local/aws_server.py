@@ -5,6 +5,7 @@ It also learns the condition key `iam:PermissionsBoundary`, which it would take 
 that lets somebody write the policies of roles with a certain boundary only is enforced so.
 It also lets some requests of REST APIs run at a time while others wait for their turn: MiniStack
 starts a process for each that finds the others busy, and 50 take more memory than one machine has.
+It also tells what it couldn't write to the disk, which MiniStack only logs.
 
 Run by the Python of MiniStack's own environment, not by ours. MiniStack keeps its state only on an
 orderly stop and forgets the records of DynamoDB streams then, so whoever stops it must first see
@@ -12,11 +13,14 @@ every record consumed; neither has a public call. The names used here are those 
 version.
 
 - `GET /_local/lag`: `{"records": n}`, stream records that an enabled mapping hasn't consumed yet.
-- `POST /_local/save`: writes the state of all services to STATE_DIR; 204.
+- `POST /_local/save`: writes the state of all services to STATE_DIR; 204, or 507 with the names of
+  those that couldn't be written. It ends with status 1 if that is so when it ends.
 """
 
 import asyncio
 import json
+import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -53,6 +57,23 @@ def unconsumed() -> int:
     return records
 
 
+class Unsaved(logging.Handler):
+    """What couldn't be written to the disk: services' state the last time, objects of S3 ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        name = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        if record.msg.startswith("Persistence: saved"):
+            self.names.discard(name)
+        elif record.msg.startswith(("Persistence: failed to save", "Persistence: error getting")):
+            self.names.add(name)
+        elif record.msg.startswith("Failed to persist S3"):
+            self.names.add(f"objects of the bucket {name}")
+
+
 trigger_answer = cognito._extract_trigger_response
 
 
@@ -85,8 +106,11 @@ def with_boundaries(context: Callable[..., dict[str, Any]]) -> Callable[..., dic
 class Server:
     """The ASGI application in front of MiniStack's."""
 
-    def __init__(self, inner: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(
+        self, inner: Callable[[Scope, Receive, Send], Awaitable[None]], unsaved: Unsaved
+    ) -> None:
         self._inner = inner
+        self._unsaved = unsaved
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +119,8 @@ class Server:
                 await _answer(send, 200, json.dumps({"records": unconsumed()}).encode())
             case "http", "/_local/save", "POST":
                 save_all(server._build_persistence_save_dict())
-                await _answer(send, 204, b"")
+                names = ", ".join(sorted(self._unsaved.names))
+                await _answer(send, 507 if names else 204, names.encode())
             case "http", str(path), _ if path.startswith("/_aws/execute-api/"):
                 async with self._turns:
                     await self._inner(scope, receive, send)
@@ -112,5 +137,9 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 if __name__ == "__main__":
     cognito._extract_trigger_response = with_groups_of_tokens
     iam_actions.request_tag_context = with_boundaries(iam_actions.request_tag_context)
-    server.app = Server(server.app)
+    unsaved = Unsaved()
+    for logger in ("persistence", "s3"):
+        logging.getLogger(logger).addHandler(unsaved)
+    server.app = Server(server.app, unsaved)
     server.main()
+    sys.exit(1 if unsaved.names else 0)

@@ -160,12 +160,13 @@ class Aws:
 
     def save(self) -> None:
         """Writes all state to disk. Raises LocalError when that fails."""
-        answer = _http.request("POST", f"{self.url}/_local/save", timeout=60)
-        if answer.status != 204:
-            raise LocalError(f"The local AWS couldn't save its state: see {self.process.log}")
+        if unsaved := save(self.url):
+            raise LocalError(
+                f"The local AWS couldn't save {unsaved}: see {self.process.log}. Is the disk full?"
+            )
 
     def stop(self) -> bool:
-        """Saves and ends; whether it ended in order."""
+        """Saves and ends; whether it could save everything."""
         orderly = self.process.stop(60)
         shutil.rmtree(self._state.scratch("aws"), ignore_errors=True)
         return orderly
@@ -195,6 +196,12 @@ def running(state: StateDirectory) -> Clients:
         if _answers(f"{found.endpoint_url}/_local/lag"):
             return found
     raise LocalError(f"No platform runs from {state.root}: `python -m local up` starts one.")
+
+
+def save(aws_url: str) -> str:
+    """Has MiniStack write all its state to disk; what it couldn't write."""
+    answer = _http.request("POST", f"{aws_url}/_local/save", timeout=60)
+    return "" if answer.status == 204 else answer.data.decode() or "its state"
 
 
 def drain(aws_url: str, seconds: float) -> int:

@@ -1,10 +1,13 @@
 """The local platform: its servers started, the program deployed, all of it stopped again."""
 
+import contextlib
 import os
 import shutil
 import time
 from collections import Counter
 from typing import Any
+
+import urllib3
 
 from local import downloads, lock, processes, program, servers, users
 from local.assets import Contents
@@ -76,19 +79,26 @@ class Platform:
             time.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
-        """Ends everything in order, so that the next start finds all data."""
+        """Ends everything in order, so that the next start finds all data.
+
+        If not all could be saved, what the next start reads of this one stays: it says so then."""
         self._state.stack.unlink(missing_ok=True)
+        saved = True
         if self._edge:
             self._edge.stop()
         if self._aws:
             drained = self._deploying or servers.drain(self._aws.url, DRAIN_SECONDS) == 0
             if not drained:
                 warn("Some changes didn't reach the search index before the stop.")
-            if self._aws.stop() and not self._deploying:
+            saved = self._aws.stop()
+            if saved and not self._deploying:
                 _copy(self._state.resources, self._state.saved)
         if self._search:
             self._search.stop()
-        self._state.run.unlink(missing_ok=True)
+        if saved:
+            self._state.run.unlink(missing_ok=True)
+        else:
+            warn("The local AWS couldn't save all data: what is new since its start may be lost.")
         shutil.rmtree(self._state.root / "tmp", ignore_errors=True)
 
     def _start_servers(self, settings: Settings) -> tuple[Aws, Search]:
@@ -174,14 +184,17 @@ def end_leftovers(state: StateDirectory) -> None:
         for name, process in left["processes"].items()
         if process["started"] and processes.started_at(process["pid"]) == process["started"]
     }
-    if alive and left["aws_url"] and "aws" in alive:
+    saved = False
+    if left["aws_url"] and "aws" in alive:
         servers.drain(left["aws_url"], DRAIN_SECONDS)
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            saved = not servers.save(left["aws_url"])
     ended = {name: processes.end_group(pid, STOP_SECONDS) for name, pid in alive.items()}
-    if ended.get("aws") and not left["deploying"]:
+    if saved and ended["aws"] and not left["deploying"]:
         _copy(state.resources, state.saved)
         warn("The last run was killed; its servers were still there and saved their data.")
     else:
-        warn("The last run was killed: what was stored after its start may be lost.")
+        warn("The last run couldn't save its data: what was stored after its start may be lost.")
     state.run.unlink()
 
 

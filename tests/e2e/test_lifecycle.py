@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from tests.e2e.conftest import ROOT, Client, sign_in
 from tests.e2e.fhir import found
@@ -54,9 +56,9 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def store(stack: dict[str, Any], family: str) -> str:
+def store(user: Client, family: str) -> str:
     body = {"resourceType": "Patient", "name": [{"family": family}]}
-    answer = api(stack).post("/Patient", json=body)
+    answer = user.post("/Patient", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()["id"]
 
@@ -78,7 +80,7 @@ def test_a_platform_from_start_to_stop_to_start(
     assert f"process {status['pid']}" in second.stdout
     assert "python -m local down" in second.stdout
 
-    kept = store(stack, "Kept")
+    kept = store(api(stack), "Kept")
     assert local.run("down").returncode == 0
     assert not [pid for pid in stack["pids"].values() if is_running(pid)]
     assert local.run("status", "--json").returncode == 3
@@ -90,15 +92,40 @@ def test_a_platform_from_start_to_stop_to_start(
     assert again["users"] == stack["users"]
     assert set(local.status()["resources"]) <= {"reused", "recorded"}
     assert api(again).get(f"/Patient/{kept}").json()["name"][0]["family"] == "Kept"
-    later = store(again, "Kept")
+    later = store(api(again), "Kept")
     eventually(lambda: sorted(found(api(again), "/Patient?family=Kept")) == sorted([kept, later]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process's files: Linux only")
+def test_what_a_full_disk_keeps_from_being_saved_is_told_and_older_data_stay(local: Local) -> None:
+    stack = local.up() if local.status()["state"] == "stopped" else stack_of(local)
+    doctor, save = api(stack), f"{stack['aws_endpoint_url']}/_local/save"
+    kept = store(doctor, "Older")
+    assert requests.post(save, timeout=60).status_code == 204
+    # No file of the local AWS may grow any more, as on a full disk.
+    resource.prlimit(stack["pids"]["aws"], resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    lost = store(doctor, "Newer")
+    refused = requests.post(save, timeout=60)
+    assert refused.status_code == 507
+    assert "dynamodb" in refused.text
+
+    stopped = local.run("down")
+
+    assert stopped.returncode == 1
+    assert "may be lost: not all data could be saved" in " ".join(stopped.stdout.split())
+    started = local.run("up", "--detach")
+    assert started.returncode == 0, started.stdout
+    assert "couldn't save its data" in started.stdout
+    doctor = api(stack_of(local))
+    assert doctor.get(f"/Patient/{kept}").status_code == 200
+    assert doctor.get(f"/Patient/{lost}").status_code == 404
 
 
 def test_servers_of_a_killed_platform_are_ended_and_their_data_kept(
     local: Local, eventually: Callable[..., None]
 ) -> None:
     stack = local.up() if local.status()["state"] == "stopped" else stack_of(local)
-    survivor = store(stack, "Survivor")
+    survivor = store(api(stack), "Survivor")
     os.kill(stack["pids"]["platform"], signal.SIGKILL)
     eventually(lambda: local.status()["state"] == "stopped")
     assert is_running(stack["pids"]["aws"])
