@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import pulumi
 import pulumi_aws as aws
@@ -40,6 +40,22 @@ Choice = TypeVar("Choice", bound=Enum)
 
 PORTAL_KEY = "portal"
 """Who holds the API key that the portal's page sends."""
+
+
+class Operation(TypedDict):
+    """How long components keep logs, and whom their alarms tell."""
+
+    log_retention_days: int
+    alarm_topic_arn: NotRequired[str]
+
+
+class Access(TypedDict):
+    """Whose tokens functions take, and what these allow."""
+
+    issuer: pulumi.Output[str]
+    client_ids: list[pulumi.Input[str]]
+    access_rules: NotRequired[dict[str, list[AccessRule]]]
+
 
 config = pulumi.Config()
 problems: list[str] = []
@@ -182,6 +198,10 @@ if problems:
     listed = "\n".join(f"  - {problem}" for problem in problems)
     raise pulumi.RunError(f"configuration of stack {pulumi.get_stack()}:\n{listed}")
 
+operation: Operation = {"log_retention_days": retention_days}
+if alarm_topic_arn:
+    operation["alarm_topic_arn"] = alarm_topic_arn
+
 interface_endpoints: list[str] = config.require_object("interfaceEndpoints")
 if with_evalai:
     # EvalAI's pods reach these, S3 and their database, and nothing outside the VPC.
@@ -215,6 +235,7 @@ edge = Edge("edge", edge_args)
 origins: list[pulumi.Input[str]] = [edge.portal_url, *development_origins]
 
 auth_args: AuthPoolArgs = {
+    **operation,
     "callback_urls": [pulumi.Output.concat(origin, "/") for origin in origins],
     "mfa": mfa,
     "single_factor_groups": single_factor_groups,
@@ -223,19 +244,21 @@ auth_args: AuthPoolArgs = {
     "password_sign_in": password_sign_in,
     "domain_prefix": config.require("signInDomainPrefix"),
     "function_platform": platform,
-    "log_retention_days": retention_days,
     "protect": protect,
 }
-if alarm_topic_arn:
-    auth_args["alarm_topic_arn"] = alarm_topic_arn
 auth = AuthPool("auth", auth_args)
-client_ids: list[pulumi.Input[str]] = [auth.browser_client_id, auth.cli_client_id]
+access: Access = {
+    "issuer": auth.issuer,
+    "client_ids": [auth.browser_client_id, auth.cli_client_id],
+}
+if rules:
+    access["access_rules"] = rules
 
 data_args: DataStoreArgs = {
+    **operation,
+    **access,
     "vpc_id": network.vpc_id,
     "subnet_ids": network.private_subnet_ids,
-    "issuer": auth.issuer,
-    "client_ids": client_ids,
     "update_create": config.require_bool("updateCreate"),
     "search": {
         "instance_type": config.require("searchInstanceType"),
@@ -244,17 +267,14 @@ data_args: DataStoreArgs = {
     },
     "backup": config.require_bool("backup"),
     "function_platform": platform,
-    "log_retention_days": retention_days,
     "protect": protect,
 }
 if backup_copy_region:
     data_args["backup_copy_region"] = backup_copy_region
-if rules:
-    data_args["access_rules"] = rules
-if alarm_topic_arn:
-    data_args["alarm_topic_arn"] = alarm_topic_arn
 data = DataStore("data", data_args)
 uploads_args: UploadBucketArgs = {
+    **operation,
+    **access,
     "table_name": data.table_name,
     "table_arn": data.table_arn,
     "control_table_name": data.control_table_name,
@@ -264,24 +284,18 @@ uploads_args: UploadBucketArgs = {
     "evidence_queue_url": data.evidence_queue_url,
     "consistency_key": data.consistency_key,
     "import_role_name": data.import_role_name,
-    "issuer": auth.issuer,
-    "client_ids": client_ids,
     "allowed_origins": origins,
     "max_object_bytes": config.require_int("maxObjectBytes"),
     "quota_bytes_per_user": config.require_int("quotaBytesPerUser"),
     "malware_scan": config.require_bool("malwareScan"),
     "read_trail": config.require_bool("readTrail"),
     "function_platform": platform,
-    "log_retention_days": retention_days,
     "protect": protect,
 }
-if rules:
-    uploads_args["access_rules"] = rules
-if alarm_topic_arn:
-    uploads_args["alarm_topic_arn"] = alarm_topic_arn
 uploads = UploadBucket("uploads", uploads_args)
 
 gateway_args: GatewayArgs = {
+    **operation,
     "rest_api_id": edge.rest_api_id,
     "rest_api_name": edge.rest_api_name,
     "root_resource_id": edge.root_resource_id,
@@ -306,10 +320,7 @@ gateway_args: GatewayArgs = {
         "burst": config.require_int("apiBurst"),
         "requests_per_day": config.require_int("apiRequestsPerDay"),
     },
-    "log_retention_days": retention_days,
 }
-if alarm_topic_arn:
-    gateway_args["alarm_topic_arn"] = alarm_topic_arn
 gateway = Gateway("gateway", gateway_args)
 
 # What the portal's page can't know before the user pool exists; its key is no secret: keys meter.
@@ -365,6 +376,7 @@ if worker_issuer:
     account = aws.get_caller_identity_output().account_id
     partition = aws.get_partition_output().partition
     roles_args: ChallengeRolesArgs = {
+        **operation,
         "datasets": datasets,
         "oidc_provider_arn": pulumi.Output.concat(
             *("arn:", partition, ":iam::", account, f":oidc-provider/{worker_issuer}"),
@@ -379,10 +391,7 @@ if worker_issuer:
             for challenge in challenges
         ],
         "function_platform": platform,
-        "log_retention_days": retention_days,
     }
-    if alarm_topic_arn:
-        roles_args["alarm_topic_arn"] = alarm_topic_arn
     roles = ChallengeRoles("evaluation", roles_args)
     pulumi.export("challenge_role_arns", roles.role_arns)
     pulumi.export("reconciler_function_name", roles.reconciler_function_name)
@@ -395,6 +404,7 @@ if with_cluster:
     from components import EvalCluster, EvalClusterArgs  # the cluster's SDKs are large
 
     cluster_args: EvalClusterArgs = {
+        **operation,
         "vpc_id": network.vpc_id,
         "subnet_ids": network.private_subnet_ids,
         "public_subnet_ids": network.public_subnet_ids,
@@ -408,11 +418,8 @@ if with_cluster:
         "evaluation_gpu_limit": config.require_int("evaluationGpuLimit"),
         "evaluation_gpu_families": config.require_object("evaluationGpuFamilies"),
         "datasets": datasets,
-        "log_retention_days": retention_days,
         "protect": protect,
     }
-    if alarm_topic_arn:
-        cluster_args["alarm_topic_arn"] = alarm_topic_arn
     if with_evalai:
         cluster_args["evalai"] = {
             "host": evalai_host,
