@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components._keys import encryption_key
-from components._policy_documents import policy_document
+from components._policy_documents import policy_document, tls_only
 
 NAME = "ai4h-alarms"
 EDGE_REGION = "us-east-1"
@@ -52,13 +52,7 @@ def _topic(name: str, region: str | None, emails: Sequence[str]) -> aws.sns.Topi
         opts=pulumi.ResourceOptions(),
     )
     topic = aws.sns.Topic(name, name=NAME, kms_master_key_id=key.arn, region=region)
-    plain = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sns:Publish",
-        "Resource": topic.arn,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    plain = tls_only("sns:Publish", topic.arn)
     aws.sns.TopicPolicy(
         name,
         arn=topic.arn,
