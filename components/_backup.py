@@ -53,11 +53,6 @@ RULE_ACTIONS = (
     "events:PutTargets",
     "events:RemoveTargets",
 )
-VAULT_ACTIONS = (
-    "backup:CopyFromBackupVault",
-    "backup:CopyIntoBackupVault",
-    "backup:DescribeBackupVault",
-)
 
 
 def daily_backup(
@@ -121,6 +116,7 @@ def daily_backup(
             bucket_arns=[bucket.arn for bucket in buckets],
             vault_arns=[vault.arn for vault in vaults],
             key_arns=[each.arn for each in keys],
+            copy_region=copy_region,
         ),
         opts=opts,
     )
@@ -166,6 +162,7 @@ def backup_policy(
     bucket_arns: Sequence[pulumi.Input[str]],
     vault_arns: Sequence[pulumi.Input[str]],
     key_arns: Sequence[pulumi.Input[str]],
+    copy_region: str | None,
 ) -> pulumi.Output[str]:
     """What AWS's own policies for backups of DynamoDB and S3 allow, for these resources only.
 
@@ -176,9 +173,10 @@ def backup_policy(
     rules = pulumi.Output.concat(
         "arn:", partition, ":events:", region, ":", account, ":rule/AwsBackupManagedRule*"
     )
-    points = pulumi.Output.concat(
-        "arn:", partition, ":backup:", region, ":", account, ":recovery-point:*"
-    )
+    points = [
+        pulumi.Output.concat("arn:", partition, ":backup:", of, ":", account, ":recovery-point:*")
+        for of in (region, *filter(None, [copy_region]))
+    ]
     statements = [
         allow(TABLE_ACTIONS, table_arns),
         allow(
@@ -190,7 +188,7 @@ def backup_policy(
         allow(RULE_ACTIONS, rules),
         # They know no resource to restrict them to.
         allow(["cloudwatch:GetMetricData", "events:ListRules", "tag:GetResources"], "*"),
-        allow(VAULT_ACTIONS, vault_arns),
+        allow(["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"], vault_arns),
         allow(["backup:TagResource"], points),
         allow(KEY_USE_ACTIONS, key_arns),
         allow(
@@ -199,4 +197,6 @@ def backup_policy(
             condition={"Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
     ]
+    if copy_region is not None:
+        statements.append(allow(["backup:CopyFromBackupVault"], points[0]))
     return policy_document(statements)

@@ -405,12 +405,14 @@ def test_copies_are_in_another_region_under_a_key_of_it() -> None:
     allowed = granted(graph, "data-backup-policy", "backup", "kms")
     for action, of in (
         ("backup:CopyIntoBackupVault", "data-backup-copy/arn"),
-        ("backup:CopyFromBackupVault", "data-backup/arn"),
+        ("backup:CopyFromBackupVault", "recovery-point:*"),
         ("kms:GenerateDataKey", "data-backup-copy/arn"),
         ("kms:CreateGrant", "data-backup-copy/arn"),
     ):
         assert any(a == action and resource.endswith(of) for a, resource in allowed), action
     assert "region" not in graph.one(VAULT, "data-backup").inputs
+    policy = graph.one(POLICY, "data-backup-policy").inputs["policy"]
+    assert ":backup:eu-west-1:111122223333:recovery-point:*" in policy, "copies have tags, too"
 
 
 def test_bodies_never_expire(graph: Graph) -> None:
