@@ -29,7 +29,15 @@ _THROTTLED = frozenset(
         "TransactionInProgressException",  # its own first try, whose answer was lost
     }
 )
-_UNAVAILABLE = frozenset({"InternalServerError", "InternalError", "ServiceUnavailable"})
+_UNAVAILABLE = frozenset(
+    {
+        "InternalError",
+        "InternalServerError",
+        "InvalidSignatureException",  # DynamoDB and SQS: this machine's clock is minutes off
+        "RequestTimeTooSkewed",  # S3: the same
+        "ServiceUnavailable",
+    }
+)
 
 _OF_KEY = re.compile(
     "KMS (key access denied|validation|internal) error"

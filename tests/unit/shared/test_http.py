@@ -179,6 +179,8 @@ NO_GRANT = "User: secret is not authorized to perform: kms:Decrypt on resource: 
         (service_error("AccessDeniedException", 400), 500, "exception"),
         (service_error("AccessDenied", 403, "User: secret isn't KMS's"), 500, "exception"),
         (service_error("AccessDenied", 403, NO_GRANT), 503, "transient"),
+        (service_error("RequestTimeTooSkewed", 403), 503, "transient"),
+        (service_error("InvalidSignatureException", 400), 503, "transient"),
         (service_error("KMS.DisabledException", 400), 503, "transient"),
         (service_error("KmsInvalidStateException", 400), 503, "transient"),
         (service_error("ValidationException", 400, "KMS validation error: s"), 503, "transient"),
