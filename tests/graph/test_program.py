@@ -13,6 +13,7 @@ import components
 from tests.graph.strict import PROJECT, ROOT, Graph, evaluate_stack, stack_graph
 
 STACKS = ("dev", "prod", "local")
+FUNCTION = "aws:lambda/function:Function"
 COMPONENTS = {
     *("Network", "Edge", "AuthPool", "DataStore", "UploadBucket", "Gateway", "Dashboard"),
 }
@@ -64,6 +65,32 @@ def test_everything_belongs_to_a_component(graphs: dict[str, Graph], stack: str)
     workers = {"ChallengeRoles" if stack == "local" else "EvalCluster"}
     assert {r.type for r in top} == {f"ai4h:index:{name}" for name in COMPONENTS | workers}
     assert all(r.urn in graph.registered_outputs for r in top)
+
+
+def test_in_production_all_that_is_in_a_zone_is_in_others_too(graphs: dict[str, Graph]) -> None:
+    graph, count = graphs["prod"], 3
+    subnets = graph.all("aws:ec2/subnet:Subnet")
+    private = {f"{s.name}-id": s.inputs["availabilityZone"] for s in subnets if "private" in s.name}
+    assert len(set(private.values())) == len(private) == count
+
+    def are_all(ids: list[str]) -> bool:
+        return set(ids) == set(private)
+
+    assert len(graph.all("aws:ec2/natGateway:NatGateway")) == count
+    functions = [f.inputs["vpcConfig"] for f in graph.all(FUNCTION) if "vpcConfig" in f.inputs]
+    assert functions
+    assert all(are_all(place["subnetIds"]) for place in functions)
+    domain = graph.one("aws:opensearch/domain:Domain").inputs
+    assert domain["clusterConfig"]["zoneAwarenessConfig"] == {"availabilityZoneCount": count}
+    assert are_all(domain["vpcOptions"]["subnetIds"])
+    database = graph.one("aws:rds/instance:Instance").inputs
+    assert database["multiAz"]
+    assert are_all(graph.one("aws:rds/subnetGroup:SubnetGroup").inputs["subnetIds"])
+    assert are_all(graph.one("aws:eks/nodeGroup:NodeGroup").inputs["subnetIds"])
+    for endpoint in graph.all("aws:ec2/vpcEndpoint:VpcEndpoint"):
+        assert endpoint.inputs["vpcEndpointType"] == "Gateway" or are_all(
+            endpoint.inputs["subnetIds"]
+        )
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -128,7 +155,7 @@ def test_routes_reach_both_functions(graphs: dict[str, Graph]) -> None:
         if r.inputs["principal"] == "apigateway.amazonaws.com"
     }
     assert len(served) == 2
-    functions = graph.all("aws:lambda/function:Function")
+    functions = graph.all(FUNCTION)
     reached = {function.name for function in functions if graph.waits_for(deployment, function)}
     assert {"data-api", "uploads-api"} <= reached
 
@@ -145,7 +172,7 @@ def test_pages_may_only_come_from_known_origins(
 def test_access_rules_reach_the_functions_and_make_their_groups(configured: Graph) -> None:
     told = {
         function.name: json.loads(rules)
-        for function in configured.all("aws:lambda/function:Function")
+        for function in configured.all(FUNCTION)
         if (rules := function.inputs["environment"]["variables"].get("ACCESS_RULES"))
     }
     asking = ("data-api", "data-exporter", "data-importer", "uploads-api")
