@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from account.pipeline_policies import deploy_policy, github_trust, preview_policy
 from account.state import StateBackend
+from components._arns import managed_policy
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
@@ -55,9 +56,7 @@ def pipeline_roles(
     aws.iam.RolePolicyAttachment(
         "ci-preview",
         role=preview.name,
-        policy_arn=pulumi.Output.concat(
-            "arn:", aws.get_partition_output().partition, ":iam::aws:policy/SecurityAudit"
-        ),
+        policy_arn=managed_policy("SecurityAudit"),
     )
     aws.iam.RolePolicy(
         "ci-preview",
@@ -98,12 +97,6 @@ def deploy_role(
     aws.iam.RolePolicy(
         f"ci-deploy-{environment}",
         role=role.name,
-        policy=deploy_policy(
-            backend,
-            other_stacks=others,
-            account_id=aws.get_caller_identity_output().account_id,
-            partition=aws.get_partition_output().partition,
-            regions=regions,
-        ),
+        policy=deploy_policy(backend, other_stacks=others, regions=regions),
     )
     return role.arn

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pulumi
 
 from account.state import StateBackend
+from components._arns import arn, managed_policy
 from components._policy_documents import allow, deny, policy_document, web_identity_trust
 
 # A deployment makes, changes and removes resources of these services, so it has all their actions:
@@ -152,8 +153,6 @@ def deploy_policy(
     backend: StateBackend,
     *,
     other_stacks: list[str],
-    account_id: pulumi.Input[str],
-    partition: pulumi.Input[str],
     regions: Sequence[pulumi.Input[str]],
 ) -> pulumi.Output[str]:
     """All of the platform's services, IAM for its own roles only, and none of the data.
@@ -164,28 +163,16 @@ def deploy_policy(
     a function that reads what the platform reads, and stacks of one account share their services:
     reviews, environments and an account of its own for production are for that.
     """
-    iam = pulumi.Output.concat("arn:", partition, ":iam::", account_id)
-    roles = [pulumi.Output.concat(iam, ":role/", name, "-*") for name in COMPONENTS]
-    managed = [
-        pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", policy)
-        for policy in MANAGED_POLICIES
-    ]
+    roles = [arn("iam", f"role/{name}-*") for name in COMPONENTS]
+    managed = [managed_policy(name) for name in MANAGED_POLICIES]
     state_objects = pulumi.Output.concat(backend.bucket_arn, "/*")
     other_state = [
         pulumi.Output.concat(backend.bucket_arn, "/.pulumi/stacks/*/", stack, ".json*")
         for stack in other_stacks
     ]
-    trail = pulumi.Output.concat(
-        *("arn:", partition, ":cloudtrail:", regions[0], ":", account_id),
-        ":trail/uploads-reads-trail-*",
-    )
-    scans = pulumi.Output.concat(
-        *("arn:", partition, ":guardduty:", regions[0], ":", account_id),
-        ":malware-protection-plan/*",
-    )
-    zones = pulumi.Output.concat("arn:", partition, ":route53:::hostedzone/*")
-    changes = pulumi.Output.concat("arn:", partition, ":route53:::change/*")
-    portal_objects = pulumi.Output.concat("arn:", partition, ":s3:::edge-portal-*/*")
+    trail = arn("cloudtrail", "trail/uploads-reads-trail-*")
+    zones = arn("route53", "hostedzone/*")
+    portal_objects = arn("s3", "edge-portal-*/*")
     return policy_document(
         [
             allow(
@@ -195,7 +182,7 @@ def deploy_policy(
                 condition={"StringEquals": {"aws:RequestedRegion": [*regions, "us-east-1"]}},
             ),
             allow(ROLE_ACTIONS, roles),
-            allow(POLICY_ACTIONS, pulumi.Output.concat(iam, ":policy/evaluation-*")),
+            allow(POLICY_ACTIONS, arn("iam", "policy/evaluation-*")),
             allow(
                 ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
                 roles,
@@ -211,12 +198,12 @@ def deploy_policy(
                 "*",
                 condition={"StringEquals": {"iam:AWSServiceName": SELF_MADE_ROLES}},
             ),
-            allow(CLUSTER_PROVIDER_ACTIONS, pulumi.Output.concat(iam, ":oidc-provider/oidc.eks.*")),
+            allow(CLUSTER_PROVIDER_ACTIONS, arn("iam", "oidc-provider/oidc.eks.*")),
             allow(TRAIL_ACTIONS, trail),
             allow(["cloudtrail:DescribeTrails"], "*"),  # it knows no resource
-            allow(SCAN_ACTIONS, scans),
+            allow(SCAN_ACTIONS, arn("guardduty", "malware-protection-plan/*")),
             allow(ZONE_READ_ACTIONS, zones),
-            allow(["route53:GetChange"], changes),
+            allow(["route53:GetChange"], arn("route53", "change/*")),
             allow(
                 ["route53:ChangeResourceRecordSets"],
                 zones,

@@ -3,6 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
+from components._arns import managed_policy
 from components._policy_documents import service_trust
 
 
@@ -32,10 +33,7 @@ def api_gateway_logging() -> None:
     policy = aws.iam.RolePolicyAttachment(
         "api-gateway-logs",
         role=role.name,
-        policy_arn=pulumi.Output.concat(
-            *("arn:", aws.get_partition_output().partition, ":iam::aws:policy/service-role/"),
-            "AmazonAPIGatewayPushToCloudWatchLogs",
-        ),
+        policy_arn=managed_policy("service-role/AmazonAPIGatewayPushToCloudWatchLogs"),
     )
     aws.apigateway.Account(
         "api-gateway",

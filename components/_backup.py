@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from ._alarm_catalogue import backup_alarms
 from ._alarms import raise_alarms
+from ._arns import arn
 from ._keys import KEY_USE_ACTIONS, encryption_key
 from ._policy_documents import allow, policy_document, service_trust
 
@@ -168,24 +169,17 @@ def backup_policy(
 
     https://docs.aws.amazon.com/aws-backup/latest/devguide/security-iam-awsmanpol.html
     """
-    region, account = aws.get_region_output().region, aws.get_caller_identity_output().account_id
-    partition = aws.get_partition_output().partition
-    rules = pulumi.Output.concat(
-        "arn:", partition, ":events:", region, ":", account, ":rule/AwsBackupManagedRule*"
-    )
-    points = [
-        pulumi.Output.concat("arn:", partition, ":backup:", of, ":", account, ":recovery-point:*")
-        for of in (region, *filter(None, [copy_region]))
-    ]
+    regions = [None, *filter(None, [copy_region])]  # None is the stack's own
+    points = [arn("backup", "recovery-point:*", region=region) for region in regions]
     statements = [
         allow(TABLE_ACTIONS, table_arns),
         allow(
             ["dynamodb:DeleteBackup", "dynamodb:DescribeBackup"],
-            [pulumi.Output.concat(arn, "/backup/*") for arn in table_arns],
+            [pulumi.Output.concat(table, "/backup/*") for table in table_arns],
         ),
         allow(BUCKET_ACTIONS, bucket_arns),
-        allow(OBJECT_ACTIONS, [pulumi.Output.concat(arn, "/*") for arn in bucket_arns]),
-        allow(RULE_ACTIONS, rules),
+        allow(OBJECT_ACTIONS, [pulumi.Output.concat(bucket, "/*") for bucket in bucket_arns]),
+        allow(RULE_ACTIONS, arn("events", "rule/AwsBackupManagedRule*")),
         # They know no resource to restrict them to.
         allow(["cloudwatch:GetMetricData", "events:ListRules", "tag:GetResources"], "*"),
         allow(["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"], vault_arns),

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from ._alarm_catalogue import failures_alarm, reconciler_alarm
 from ._alarms import raise_alarms
+from ._arns import arn
 from ._functions import Function, Functions, call_on
 from ._keys import key_through
 from ._layer import FunctionPlatform
@@ -139,10 +140,7 @@ class ChallengeAccess:
             log_retention_days=operation.log_retention_days,
             opts=self._opts,
         )
-        roles = pulumi.Output.concat(
-            *("arn:", aws.get_partition_output().partition, ":iam::"),
-            *(aws.get_caller_identity_output().account_id, f":role/{self._prefix}*"),
-        )
+        roles = arn("iam", f"role/{self._prefix}*")
         function = functions.function(
             "reconciler",
             "functions.reconciler.handler.handler",

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn, managed_policy
 from ._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
 from ._policy_documents import policy_document
 
@@ -153,10 +154,7 @@ class AddonInstaller:
             aws.iam.RolePolicyAttachment(
                 f"{self._name}-{addon}",
                 role=role.name,
-                policy_arn=pulumi.Output.concat(
-                    *("arn:", aws.get_partition_output().partition, ":iam::aws:policy/"),
-                    wanted.managed_policy,
-                ),
+                policy_arn=managed_policy(wanted.managed_policy),
                 opts=self._opts,
             )
         ]
@@ -180,10 +178,7 @@ def pod_trust(
     https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html
     """
     account = aws.get_caller_identity_output().account_id
-    cluster_arn = pulumi.Output.concat(
-        *("arn:", aws.get_partition_output().partition, ":eks:"),
-        *(aws.get_region_output().region, ":", account, ":cluster/", cluster_name),
-    )
+    cluster_arn = arn("eks", "cluster/", cluster_name, account=account)
     taking = {
         "Effect": "Allow",
         "Principal": {"Service": "pods.eks.amazonaws.com"},

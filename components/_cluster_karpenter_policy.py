@@ -12,6 +12,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn
 from ._cluster_nodes import volume_statements
 from ._policy_documents import allow, policy_document
 
@@ -54,19 +55,12 @@ class ControllerScope:
 
 def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
     """The policy document of the controller's role."""
-    partition, region = aws.get_partition_output().partition, aws.get_region_output().region
-    account = aws.get_caller_identity_output().account_id
-
-    def arn(service: str, resource: str, *, owner: pulumi.Input[str] = account) -> Any:
-        in_region = "" if service == "iam" else region
-        return pulumi.Output.concat(
-            "arn:", partition, ":", service, ":", in_region, ":", owner, ":", resource
-        )
+    region = aws.get_region_output().region
 
     def ec2(*kinds: str) -> list[Any]:
         return [arn("ec2", f"{kind}/*") for kind in kinds]
 
-    public = [arn("ec2", f"{kind}/*", owner="") for kind in ("image", "snapshot")]
+    public = [arn("ec2", f"{kind}/*", account="") for kind in ("image", "snapshot")]
     return policy_document(
         [
             *_launch_statements(scope.cluster_name, ec2, public),
@@ -80,7 +74,7 @@ def controller_policy(scope: ControllerScope) -> pulumi.Output[str]:
             allow(["pricing:GetProducts"], "*", sid="ReadPrices"),
             allow(
                 ["ssm:GetParameter"],
-                arn("ssm", "parameter/aws/service/*", owner=""),
+                arn("ssm", "parameter/aws/service/*", account=""),
                 sid="FindImages",
             ),
             allow(

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
+from ._arns import arn
 from ._policy_documents import allow, policy_document
 
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"
@@ -78,14 +78,6 @@ def load_balancer_policy(
     *, cluster_name: str, vpc_id: pulumi.Input[str], security_group_id: pulumi.Input[str]
 ) -> pulumi.Output[str]:
     """The policy document; the security group is the one of the nodes, whose ports it opens."""
-    partition, region = aws.get_partition_output().partition, aws.get_region_output().region
-    account = aws.get_caller_identity_output().account_id
-
-    def arn(service: str, *resource: pulumi.Input[str]) -> pulumi.Output[str]:
-        return pulumi.Output.concat(
-            "arn:", partition, ":", service, ":", region, ":", account, ":", *resource
-        )
-
     groups = arn("ec2", "security-group/*")
     balancing = [
         arn("elasticloadbalancing", f"{kind}/*")

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn, managed_policy
 from ._keys import encryption_key
 from ._policy_documents import allow, service_trust
 
@@ -23,22 +24,19 @@ VOLUME_GIB = 40
 # With prefix delegation addresses no longer limit pods; 110 is what Kubernetes recommends for nodes
 # below 30 vCPU. https://docs.aws.amazon.com/eks/latest/userguide/choosing-instance-type.html
 MAX_PODS = 110
+SCALING_ROLE = "role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 # Of the node role, and no more: the network plugin has a role of its own.
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
 
 
 def volume_key(name: str, *, opts: pulumi.ResourceOptions) -> aws.kms.Key:
     """The key of the disks of nodes and pods; node groups start machines through Auto Scaling."""
-    scaling = pulumi.Output.concat(
-        *("arn:", aws.get_partition_output().partition, ":iam::"),
-        *(aws.get_caller_identity_output().account_id, ":role/aws-service-role/"),
-        "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
-    )
     return encryption_key(
         name,
         "Disks of the cluster's nodes and pods",
         statements=[
-            {"Principal": {"AWS": scaling}, **statement} for statement in volume_statements("*")
+            {"Principal": {"AWS": arn("iam", SCALING_ROLE)}, **statement}
+            for statement in volume_statements("*")
         ],
         opts=opts,
     )
@@ -86,12 +84,11 @@ def node_policies(
     name: str, role: aws.iam.Role, *, opts: pulumi.ResourceOptions
 ) -> list[aws.iam.RolePolicyAttachment]:
     """What a node role needs before its first node starts."""
-    partition = aws.get_partition_output().partition
     return [
         aws.iam.RolePolicyAttachment(
             f"{name}-{policy}",
             role=role.name,
-            policy_arn=pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", policy),
+            policy_arn=managed_policy(policy),
             opts=opts,
         )
         for policy in NODE_POLICIES

@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn
 from ._challenge_access import service_account_trust
 from ._keys import key_through
 from ._policy_documents import allow, policy_document
@@ -88,11 +89,7 @@ class EvalAiResources:
 
 def queue_arn(name: str) -> pulumi.Output[str]:
     """ARN of a queue of this account and region, by its name."""
-    return pulumi.Output.concat(
-        *("arn:", aws.get_partition_output().partition, ":sqs:"),
-        *(aws.get_region_output().region, ":"),
-        *(aws.get_caller_identity_output().account_id, ":", name),
-    )
+    return arn("sqs", name)
 
 
 def application_statements(
@@ -110,15 +107,10 @@ def application_statements(
         allow(["sqs:ListQueues"], "*"),
     ]
     if email_sender is not None:
-        identities = pulumi.Output.concat(
-            *("arn:", aws.get_partition_output().partition, ":ses:"),
-            *(aws.get_region_output().region, ":"),
-            *(aws.get_caller_identity_output().account_id, ":identity/*"),
-        )
         statements += [
             allow(
                 ["ses:SendEmail", "ses:SendRawEmail"],
-                identities,
+                arn("ses", "identity/*"),
                 condition={"StringEquals": {"ses:FromAddress": email_sender}},
             ),
             allow(["ses:GetSendQuota"], "*"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import managed_policy
 from ._policy_documents import service_trust
 
 # Of the versions that EvalAI's Django 2.2 works with the newest; upstream develops with it.
@@ -102,11 +103,7 @@ def _monitoring_role(name: str, opts: pulumi.ResourceOptions) -> aws.iam.Role:
     aws.iam.RolePolicyAttachment(
         f"{name}-monitoring",
         role=role.name,
-        policy_arn=pulumi.Output.concat(
-            "arn:",
-            aws.get_partition_output().partition,
-            ":iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
-        ),
+        policy_arn=managed_policy("service-role/AmazonRDSEnhancedMonitoringRole"),
         opts=opts,
     )
     return role

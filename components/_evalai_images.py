@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import code_hash
 from ._policy_documents import allow, policy_document, service_trust
@@ -169,14 +170,11 @@ class EvalAiImages:
             assume_role_policy=service_trust("codebuild.amazonaws.com"),
             opts=self._opts,
         )
-        archive = pulumi.Output.concat(
-            "arn:", aws.get_partition_output().partition, ":s3:::", source
-        )
         repositories = [repository.arn for repository in self._repositories.values()]
         statements: list[dict[str, Any]] = [
             allow(PUSH_ACTIONS, repositories),
             allow(["ecr:GetAuthorizationToken"], "*"),  # knows no resource
-            allow(["s3:GetObject", "s3:GetObjectVersion"], archive),
+            allow(["s3:GetObject", "s3:GetObjectVersion"], arn("s3", source)),
             allow(["kms:Decrypt", "kms:GenerateDataKey"], self._key.arn),
             allow(
                 ["logs:CreateLogStream", "logs:PutLogEvents"],

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn
 from ._policy_documents import allow, policy_document
 
 KEY_USE_ACTIONS = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
@@ -116,12 +117,10 @@ def signing_key(
 
 
 def _account(actions: Sequence[str]) -> Mapping[str, Any]:
-    account = aws.get_caller_identity_output().account_id
-    partition = aws.get_partition_output().partition
     return {
         "Sid": "Account",
         "Effect": "Allow",
-        "Principal": {"AWS": pulumi.Output.concat("arn:", partition, ":iam::", account, ":root")},
+        "Principal": {"AWS": arn("iam", "root")},
         "Action": actions,
         "Resource": "*",
     }
@@ -141,9 +140,7 @@ def log_statement(region: pulumi.Input[str]) -> Mapping[str, Any]:
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     """
-    account = aws.get_caller_identity_output().account_id
-    partition = aws.get_partition_output().partition
-    groups = pulumi.Output.concat("arn:", partition, ":logs:", region, ":", account, ":log-group:*")
+    groups = arn("logs", "log-group:*", region=region)
     return {
         "Sid": "Logs",
         "Effect": "Allow",

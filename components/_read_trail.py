@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._arns import arn
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Functions
 from ._keys import key_through
@@ -156,9 +157,5 @@ class ReadTrail:
 
     def _from_the_trail(self) -> Mapping[str, Any]:
         """The trail asks for the policies before it has its whole name."""
-        trails = pulumi.Output.concat(
-            *("arn:", aws.get_partition_output().partition, ":cloudtrail:"),
-            *(aws.get_region_output().region, ":"),
-            *(aws.get_caller_identity_output().account_id, f":trail/{self._name}-trail-*"),
-        )
+        trails = arn("cloudtrail", f"trail/{self._name}-trail-*")
         return {"ArnLike": {"aws:SourceArn": trails}}

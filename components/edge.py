@@ -11,6 +11,7 @@ import pulumi_random as random
 from ._access_log import access_log
 from ._alarm_catalogue import certificate_alarm, edge_alarm
 from ._alarms import raise_alarms
+from ._arns import arn
 from ._caching import (
     ALL_VIEWER_EXCEPT_HOST_HEADER,
     CACHING_DISABLED,
@@ -105,7 +106,6 @@ class Edge(pulumi.ComponentResource):
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         self._region = aws.get_region_output().region
-        self._account = aws.get_caller_identity_output().account_id
         retention = int(args.get("log_retention_days", 365))
         domain = args.get("domain")
 
@@ -193,13 +193,7 @@ class Edge(pulumi.ComponentResource):
     def _key(self) -> aws.kms.Key:
         # Any distribution of this account, since this one needs the bucket and so the key first;
         # the bucket's policy names the one distribution that may read.
-        distributions = pulumi.Output.concat(
-            "arn:",
-            aws.get_partition_output().partition,
-            ":cloudfront::",
-            self._account,
-            ":distribution/*",
-        )
+        distributions = arn("cloudfront", "distribution/*")
         return encryption_key(
             f"{self._name}-key",
             f"Portal of {self._name}",

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from ._alarm_catalogue import OWN, api_alarms
 from ._alarms import raise_alarms
 from ._api_keys import ApiKeys, GatewayKeyArgs, GatewayThrottleArgs, parse_api_keys, stage_limits
+from ._arns import arn
 from ._dashboard_parts import gateway_part
 from ._gateway_responses import gateway_responses
 from ._keys import encryption_key, log_statement
@@ -215,23 +216,18 @@ class Gateway(pulumi.ComponentResource):
         )
 
     def _invocation_uri(self, function_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-        return pulumi.Output.concat(
-            *("arn:", aws.get_partition_output().partition, ":apigateway:", self._region),
-            *(":lambda:path/2015-03-31/functions/", function_arn, "/invocations"),
-        )
+        path = ("path/2015-03-31/functions/", function_arn, "/invocations")
+        return arn("apigateway", *path, account="lambda")
 
     def _permissions(self, functions: Mapping[Route, pulumi.Input[str]]) -> None:
         """The gateway may call each function for its own routes only."""
-        stage_arn = pulumi.Output.concat(
-            *("arn:", aws.get_partition_output().partition, ":execute-api:", self._region, ":"),
-            *(aws.get_caller_identity_output().account_id, ":", self._api_id, "/", STAGE),
-        )
-        for route, arn in functions.items():
+        stage_arn = arn("execute-api", self._api_id, "/", STAGE)
+        for route, function_arn in functions.items():
             aws.lambda_.Permission(
                 f"{self._name}-{route.label}",
                 action="lambda:InvokeFunction",
                 principal="apigateway.amazonaws.com",
-                function=arn,
+                function=function_arn,
                 source_arn=pulumi.Output.concat(stage_arn, "/", route.arn_suffix),
                 opts=self._child,
             )
