@@ -1,26 +1,31 @@
-"""MiniStack with two more questions answered: how far stream consumers lag, and "save now".
+"""MiniStack with two more questions answered: what is still going on, and "save now".
 
 It also reads the answer of Cognito's pre token generation trigger as AWS does.
 It also learns the condition key `iam:PermissionsBoundary`, which it would take for absent: a policy
 that lets somebody write the policies of roles with a certain boundary only is enforced so.
-It also lets some requests of REST APIs run at a time while others wait for their turn: MiniStack
-starts a process for each that finds the others busy, and 50 take more memory than one machine has.
+It also lets some invocations of a function run at a time while others wait for their turn,
+whoever asks: the gateway, a bucket, a queue, a state machine. MiniStack starts a process for each
+that finds the others busy, and 50 take more memory than one machine has. Each function has its own
+turns, so one that calls another goes on; one that calls itself deeper than that times out.
+Of the logs it keeps those of each function's last invocations: MiniStack never drops any.
 It also tells what it couldn't write to the disk, which MiniStack only logs.
 
 Run by the Python of MiniStack's own environment, not by ours. MiniStack keeps its state only on an
-orderly stop and forgets the records of DynamoDB streams then, so whoever stops it must first see
-every record consumed; neither has a public call. The names used here are those of the pinned
-version.
+orderly stop and forgets invocations that wait and the records of DynamoDB streams then, so whoever
+stops it must first see all of them done; neither has a public call. The names used here are those
+of the pinned version.
 
-- `GET /_local/lag`: `{"records": n}`, stream records that an enabled mapping hasn't consumed yet.
+- `GET /_local/lag`: `{"records": n, "invocations": n}`, stream records that an enabled mapping
+  hasn't consumed yet, and invocations that run or wait for their turn.
 - `POST /_local/save`: writes the state of all services to STATE_DIR; 204, or 507 with the names of
   those that couldn't be written. It ends with status 1 if that is so when it ends.
 """
 
-import asyncio
 import json
 import logging
 import sys
+import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,14 +33,17 @@ from ministack import app as server  # pyright: ignore[reportMissingImports]
 from ministack.core import iam_actions  # pyright: ignore[reportMissingImports]
 from ministack.core.persistence import save_all  # pyright: ignore[reportMissingImports]
 from ministack.services import (  # pyright: ignore[reportMissingImports]
+    cloudwatch_logs,
     cognito,
     dynamodb,
     iam,
     lambda_svc,
 )
 
-AT_ONCE = 8
-"""Requests of REST APIs."""
+AT_ONCE = 4
+"""Invocations of one function."""
+LOGGED = 1000
+"""Invocations of one function whose logs are kept."""
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -103,27 +111,99 @@ def with_boundaries(context: Callable[..., dict[str, Any]]) -> Callable[..., dic
     return keys
 
 
+def with_last_logs(emit: Callable[..., None]) -> Callable[..., None]:
+    """Writes an invocation's logs, a stream for each, and drops the oldest of its function."""
+
+    def keep(function: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        emit(function, *arguments, **options)
+        config = function.get("config") or function
+        name = (config.get("LoggingConfig") or {}).get("LogGroup")
+        group = cloudwatch_logs._log_groups.get(name or f"/aws/lambda/{config['FunctionName']}")
+        streams = group["streams"] if group else {}
+        for outdated in list(streams)[:-LOGGED]:
+            streams.pop(outdated, None)
+
+    return keep
+
+
+class Turn:
+    """Lets `AT_ONCE` threads in, others in the order in which they came. A context manager.
+
+    A semaphore keeps no order: who comes just then overtakes those that wait, some for seconds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free = AT_ONCE
+        self._waiting: deque[threading.Event] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            let_in = threading.Event()
+            self._waiting.append(let_in)
+        let_in.wait()
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
+class Turns:
+    """Invocations of each function, `AT_ONCE` at a time. What waits has a thread of its own."""
+
+    def __init__(self, execute: Callable[[Any, Any], dict[str, Any]]) -> None:
+        self._execute = execute
+        self._turns: dict[str, Turn] = {}
+        self._open: set[object] = set()
+
+    @property
+    def open(self) -> int:
+        """How many run or wait."""
+        return len(self._open)
+
+    def __call__(self, function: dict[str, Any], event: Any) -> dict[str, Any]:
+        config = function.get("config") or function
+        if lambda_svc._function_config_scope_mismatch(config):
+            return self._execute(function, event)  # comes here again, in the function's region
+        turn = self._turns.setdefault(config["FunctionName"], Turn())
+        this = object()
+        self._open.add(this)
+        try:
+            with turn:
+                return self._execute(function, event)
+        finally:
+            self._open.remove(this)
+
+
 class Server:
     """The ASGI application in front of MiniStack's."""
 
     def __init__(
-        self, inner: Callable[[Scope, Receive, Send], Awaitable[None]], unsaved: Unsaved
+        self,
+        inner: Callable[[Scope, Receive, Send], Awaitable[None]],
+        turns: Turns,
+        unsaved: Unsaved,
     ) -> None:
         self._inner = inner
+        self._turns = turns
         self._unsaved = unsaved
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"], scope.get("path"), scope.get("method"):
             case "http", "/_local/lag", "GET":
-                await _answer(send, 200, json.dumps({"records": unconsumed()}).encode())
+                # In this order: what an invocation wrote last is a record when it has ended.
+                lag = {"invocations": self._turns.open, "records": unconsumed()}
+                await _answer(send, 200, json.dumps(lag).encode())
             case "http", "/_local/save", "POST":
                 save_all(server._build_persistence_save_dict())
                 names = ", ".join(sorted(self._unsaved.names))
                 await _answer(send, 507 if names else 204, names.encode())
-            case "http", str(path), _ if path.startswith("/_aws/execute-api/"):
-                async with self._turns:
-                    await self._inner(scope, receive, send)
             case _:
                 await self._inner(scope, receive, send)
 
@@ -137,9 +217,11 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 if __name__ == "__main__":
     cognito._extract_trigger_response = with_groups_of_tokens
     iam_actions.request_tag_context = with_boundaries(iam_actions.request_tag_context)
+    lambda_svc._emit_lambda_logs = with_last_logs(lambda_svc._emit_lambda_logs)
+    lambda_svc._execute_function = turns = Turns(lambda_svc._execute_function)
     unsaved = Unsaved()
     for logger in ("persistence", "s3"):
         logging.getLogger(logger).addHandler(unsaved)
-    server.app = Server(server.app, unsaved)
+    server.app = Server(server.app, turns, unsaved)
     server.main()
     sys.exit(1 if unsaved.names else 0)

@@ -144,7 +144,9 @@ class Aws:
             "SFN_WAIT_SCALE": "0.05",
             # As on AWS, nobody gets a token when the function that decides on it fails.
             "MINISTACK_COGNITO_PRETOKEN_STRICT": "1",
-            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "LAMBDA_WARM_TTL_SECONDS": "900",
+            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",
+            # Of a function's idle processes one stays, the others go after this time.
+            "LAMBDA_WARM_TTL_SECONDS": "60",
             "PERSIST_STATE": "1", "STATE_DIR": str(data),
             "S3_PERSIST": "1", "S3_DATA_DIR": str(data / "s3"),
             # Functions run on this interpreter; no container must ever be started.
@@ -205,18 +207,19 @@ def save(aws_url: str) -> str:
 
 
 def drain(aws_url: str, seconds: float) -> int:
-    """Waits until every stream record of MiniStack is consumed, since a stop would lose it.
+    """Waits until every invocation has ended and every stream record is consumed.
 
-    Returns how many are left when the time is over."""
+    A stop of MiniStack would lose them. Returns how many are left when the time is over."""
     left = 0
 
-    def consumed() -> bool:
+    def done() -> bool:
         nonlocal left
-        left = _http.request("GET", f"{aws_url}/_local/lag").json()["records"]
+        lag = _http.request("GET", f"{aws_url}/_local/lag").json()
+        left = sum(lag.values())
         return left == 0
 
     with contextlib.suppress(urllib3.exceptions.HTTPError):
-        wait_until(consumed, seconds)
+        wait_until(done, seconds)
     return left
 
 

@@ -89,7 +89,7 @@ class Platform:
         if self._aws:
             drained = self._deploying or servers.drain(self._aws.url, DRAIN_SECONDS) == 0
             if not drained:
-                warn("Some changes didn't reach the search index before the stop.")
+                warn("The stop cut off some work: functions', or the search index's.")
             saved = self._aws.stop()
             if saved and not self._deploying:
                 _copy(self._state.resources, self._state.saved)

@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 import pytest
 import requests
 
 from functions.search.index import ALIAS
-from tests.e2e.aws import aws
+from tests.e2e.aws import aws, workers
 from tests.e2e.fhir import PATIENT, found
 from tests.e2e.hospital import TOKEN
+from tests.e2e.test_uploads import create, send, settled
 
 WRITERS, UPDATES = 8, 50
 UPDATE_SECONDS = 0.02
-CLIENTS_AT_ONCE, TURNS = 30, 8
+CLIENTS_AT_ONCE, UPLOADS_AT_ONCE, TURNS = 30, 16, 4
 
 
 def test_no_update_is_lost_with_if_match(client: Callable[..., Any]) -> None:
@@ -219,7 +219,22 @@ def test_many_clients_at_once_wait_for_their_turn(
 
     with ThreadPoolExecutor(CLIENTS_AT_ONCE) as pool:
         assert set(pool.map(ask, apis)) == {200}
-    children = psutil.Process(stack["pids"]["aws"]).children(recursive=True)
-    commands = [" ".join(child.cmdline()) for child in children]
-    workers = [command for command in commands if "ministack-lambda-data-api-" in command]
-    assert 0 < len(workers) <= TURNS
+    assert 0 < len(workers(stack, "data-api")) <= TURNS
+
+
+def test_many_uploads_at_once_wait_for_their_turn_and_none_is_lost(
+    client: Callable[..., Any], stack: dict[str, Any]
+) -> None:
+    """Events wait too: the function that verifies uploads is called once for each."""
+    api = client("practitioner")
+    gate = threading.Barrier(UPLOADS_AT_ONCE)
+    made = [create(api) for _ in range(UPLOADS_AT_ONCE)]
+
+    def put(binary: dict[str, Any]) -> int:
+        gate.wait()
+        return send(binary["presignedPutUrl"], binary["uploadHeaders"], b"of many")
+
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        assert set(pool.map(put, made)) == {200}
+    assert {settled(api, binary["id"])["uploadStatus"] for binary in made} == {"available"}
+    assert 0 < len(workers(stack, "uploads-completion")) <= TURNS
