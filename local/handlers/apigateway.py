@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.handlers.base import Anew, Aws, Handler, Properties, physical_name
+from local.handlers.base import Anew, Aws, Handler, Properties, Put, physical_name
 from local.handlers.routes import HANDLERS as ROUTES
 from local.handlers.routes import SERVICE, api_id
 
@@ -127,7 +127,7 @@ class Stage(Handler):
             aws.note("no access log is written here")
 
 
-class MethodSettings(Handler):
+class MethodSettings(Put):
     """Limits and logs of a stage's methods; of these, the limits count here."""
 
     fixed = frozenset({"restApi", "stageName", "methodPath"})
@@ -138,12 +138,6 @@ class MethodSettings(Handler):
             for setting, value in inputs["settings"].items() if setting in SETTINGS
         ])  # fmt: skip
         return f"{api_id(inputs)}-{inputs['stageName']}-{inputs['methodPath']}", {}
-
-    def update(
-        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
-    ) -> Properties:
-        self.create(aws, "", inputs)
-        return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         self._patch(aws, outputs, [{"op": "remove", "path": f"/{outputs['methodPath']}"}])

@@ -162,6 +162,16 @@ class Handler:
         return None
 
 
+class Put(Handler):
+    """A resource that is put as a whole, and so changed by making it again."""
+
+    def update(
+        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
+    ) -> Properties:
+        self.create(aws, "", inputs)
+        return {}
+
+
 class Anew(Handler):
     """A resource that every change replaces."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.handlers.base import Aws, Handler, Properties, physical_name
+from local.handlers.base import Aws, Handler, Properties, Put, physical_name
 
 
 class LogGroup(Handler):
@@ -46,7 +46,7 @@ class LogGroup(Handler):
             logs.delete_retention_policy(logGroupName=group)
 
 
-class LogResourcePolicy(Handler):
+class LogResourcePolicy(Put):
     """Lets AWS services write to log groups."""
 
     fixed = frozenset({"policyName"})
@@ -54,12 +54,6 @@ class LogResourcePolicy(Handler):
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         aws.call("logs", "put_resource_policy", inputs)
         return inputs["policyName"], {}
-
-    def update(
-        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
-    ) -> Properties:
-        aws.call("logs", "put_resource_policy", inputs)
-        return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         aws.of("logs", outputs).delete_resource_policy(policyName=identity)

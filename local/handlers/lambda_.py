@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from local.errors import LocalError
-from local.handlers.base import Anew, Aws, Handler, Properties, physical_name
+from local.handlers.base import Anew, Aws, Handler, Properties, Put, physical_name
 from local.processes import wait_until
 
 SECONDS = 30
@@ -201,7 +201,7 @@ class Invocation(Handler):
         return result
 
 
-class EventInvokeConfig(Handler):
+class EventInvokeConfig(Put):
     """What happens to events that a function couldn't handle."""
 
     fixed = frozenset({"functionName", "qualifier"})
@@ -211,12 +211,6 @@ class EventInvokeConfig(Handler):
         if (inputs.get("destinationConfig") or {}).get("onSuccess"):
             aws.note("events that succeed aren't delivered to their destination here")
         return ":".join(self._place(inputs).values()), {}
-
-    def update(
-        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
-    ) -> Properties:
-        self.create(aws, "", inputs)
-        return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         place = self._place(outputs)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.handlers.base import Aws, Handler, Properties, absent_is_fine, physical_name
+from local.handlers.base import Aws, Handler, Properties, Put, absent_is_fine, physical_name
 from local.handlers.policies import enforceable
 
 PAGE = 1000  # what one request may delete
@@ -74,7 +74,7 @@ class Bucket(Handler):
             aws.of("s3", inputs).put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": pairs})
 
 
-class Setting(Handler):
+class Setting(Put):
     """A setting of a bucket, put as a whole."""
 
     fixed = frozenset({"bucket"})
@@ -96,12 +96,6 @@ class Setting(Handler):
             aws.note(self._note)
         return inputs["bucket"], {}
 
-    def update(
-        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
-    ) -> Properties:
-        self.create(aws, "", inputs)
-        return {}
-
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         if self._off is not None:
             self._put(aws, outputs["bucket"], self._off | _place(outputs))
@@ -116,7 +110,7 @@ class Setting(Handler):
         aws.call("s3", f"put_{self._operation}", document, Bucket=bucket)
 
 
-class Policy(Handler):
+class Policy(Put):
     """A bucket's policy, which the local AWS enforces but for a few conditions."""
 
     fixed = frozenset({"bucket"})
@@ -129,12 +123,6 @@ class Policy(Handler):
         else:
             s3.put_bucket_policy(Bucket=inputs["bucket"], Policy=policy)
         return inputs["bucket"], {}
-
-    def update(
-        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
-    ) -> Properties:
-        self.create(aws, "", inputs)
-        return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         aws.of("s3", outputs).delete_bucket_policy(Bucket=outputs["bucket"])

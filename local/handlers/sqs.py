@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.handlers.base import Aws, Handler, Properties, physical_name
+from local.handlers.base import Aws, Handler, Properties, Put, physical_name
 from local.handlers.policies import enforceable
 
 # What the provider calls otherwise than the API; the rest differs in its first letter only.
@@ -48,7 +48,7 @@ class Queue(Handler):
         return aws.of("sqs", outputs).get_queue_url(QueueName=outputs["name"])
 
 
-class QueuePolicy(Handler):
+class QueuePolicy(Put):
     """A queue's policy, which the local AWS enforces but for a few conditions."""
 
     fixed = frozenset({"queueUrl"})
@@ -56,12 +56,6 @@ class QueuePolicy(Handler):
     def create(self, aws: Aws, name: str, inputs: Properties) -> tuple[str, Properties]:
         self._put(aws, inputs, enforceable(aws, inputs["policy"]) or "")
         return inputs["queueUrl"], {}
-
-    def update(
-        self, aws: Aws, identity: str, outputs: Properties, inputs: Properties
-    ) -> Properties:
-        self.create(aws, "", inputs)
-        return {}
 
     def remove(self, aws: Aws, identity: str, outputs: Properties) -> None:
         self._put(aws, outputs, "")
