@@ -147,12 +147,10 @@ class RouteTable:
         self, route: Route, resource_id: pulumi.Input[str], uri: pulumi.Input[str], *, public: bool
     ) -> list[Part[Any]]:
         name = f"{self.name}-{route.label}"
-        method = part(
+        method = self._part(
             aws.apigateway.Method,
             name,
-            self.opts,
-            rest_api=self.rest_api_id,
-            resource_id=resource_id,
+            resource_id,
             http_method=route.method,
             authorization="NONE" if public else "COGNITO_USER_POOLS",
             authorizer_id=None if public else self.authorizer_id,
@@ -160,12 +158,10 @@ class RouteTable:
             request_parameters=route.parameters,
             request_validator_id=self.validator_id,
         )
-        integration = part(
+        integration = self._part(
             aws.apigateway.Integration,
             name,
-            self.opts,
-            rest_api=self.rest_api_id,
-            resource_id=resource_id,
+            resource_id,
             http_method=method.resource.http_method,
             type="AWS_PROXY",
             integration_http_method="POST",
@@ -176,44 +172,36 @@ class RouteTable:
     def _cors(self, path: str, resource_id: pulumi.Input[str]) -> list[Part[Any]]:
         """Preflight requests carry neither key nor token, so the gateway answers them."""
         name = f"{self.name}-{slug(path)}-options"
-        method = part(
+        method = self._part(
             aws.apigateway.Method,
             name,
-            self.opts,
-            rest_api=self.rest_api_id,
-            resource_id=resource_id,
+            resource_id,
             http_method="OPTIONS",
             authorization="NONE",
             request_validator_id=self.validator_id,
         )
-        integration = part(
+        integration = self._part(
             aws.apigateway.Integration,
             name,
-            self.opts,
-            rest_api=self.rest_api_id,
-            resource_id=resource_id,
+            resource_id,
             http_method=method.resource.http_method,
             type="MOCK",
             request_templates={"application/json": '{"statusCode": 204}'},
         )
-        response = part(
+        response = self._part(
             aws.apigateway.MethodResponse,
             name,
-            self.opts,
-            rest_api=self.rest_api_id,
-            resource_id=resource_id,
+            resource_id,
             http_method=method.resource.http_method,
             status_code="204",
             response_parameters={
                 f"method.response.header.{header}": True for header in CORS_HEADERS
             },
         )
-        answer = part(
+        answer = self._part(
             aws.apigateway.IntegrationResponse,
             name,
-            self.opts,
-            rest_api=self.rest_api_id,
-            resource_id=resource_id,
+            resource_id,
             http_method=integration.resource.http_method,
             status_code=response.resource.status_code,
             response_parameters={
@@ -222,3 +210,9 @@ class RouteTable:
             },
         )
         return [method, integration, response, answer]
+
+    def _part(
+        self, kind: type[R], name: str, resource_id: pulumi.Input[str], **settings: Any
+    ) -> Part[R]:
+        place = {"rest_api": self.rest_api_id, "resource_id": resource_id}
+        return part(kind, name, self.opts, **place, **settings)
