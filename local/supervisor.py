@@ -10,7 +10,6 @@ from typing import Any
 import urllib3
 
 from local import downloads, lock, processes, program, servers, users
-from local.assets import Contents
 from local.edge import EdgeServer, Origins
 from local.errors import LocalError
 from local.files import StateDirectory, read_json, write_json
@@ -54,9 +53,8 @@ class Platform:
         with step("start the local AWS and the search engine"):
             aws, search = self._start_servers(settings)
         self._start_edge(settings)
-        clients = servers.clients(settings)
-        resources = Resources(self._state.resources)
-        events, outputs = self._deploy(clients, resources)
+        events, outputs = self._deploy()
+        clients, resources = servers.clients(settings), Resources(self._state.resources)
         with step("create the demo users"):
             people = users.ensure(clients, resources, self._state.users)
         self._save(aws)
@@ -145,7 +143,7 @@ class Platform:
             {"processes": running, "aws_url": address, "deploying": self._deploying},
         )
 
-    def _deploy(self, clients: Clients, resources: Resources) -> tuple[list[Event], dict[str, Any]]:
+    def _deploy(self) -> tuple[list[Event], dict[str, Any]]:
         events: list[Event] = []
         self._deploying = True
         self._note()
@@ -155,7 +153,7 @@ class Platform:
                 events.append(event)
                 detail(f"{len(events)} resources, {event.name} {event.action}")
 
-            outputs = program.deploy(clients, resources, Contents(self._state.archives), show)
+            outputs = program.deploy(self._state, show)
         return events, outputs
 
     def _save(self, aws: Aws) -> None:
