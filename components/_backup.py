@@ -10,6 +10,7 @@ from ._alarm_catalogue import backup_alarms
 from ._alarms import raise_alarms
 from ._arns import arn
 from ._keys import KEY_USE_ACTIONS, encryption_key
+from ._order import after
 from ._policy_documents import allow, policy_document, service_trust
 
 NIGHTLY = "cron(0 2 * * ? *)"
@@ -127,7 +128,7 @@ def daily_backup(
         plan_id=plan.id,
         iam_role_arn=role.arn,
         resources=[item.arn for item in (*tables, *buckets)],
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permissions])),
+        opts=after(opts, permissions),
     )
     if alarm_topic_arn is not None:
         watched = backup_alarms(vaults[0].name, copied=copy_region is not None)

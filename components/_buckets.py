@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from ._order import after
 from ._policy_documents import policy_document, tls_only
 
 ABORT_UPLOADS_AFTER_DAYS = 1
@@ -78,7 +79,7 @@ def private_bucket(
             name,
             bucket=bucket.id,
             rule={"default_retention": {"mode": lock.mode, "days": lock.days}},
-            opts=pulumi.ResourceOptions(parent=bucket, depends_on=[versioning]),
+            opts=after(child, versioning),
         )
     # A rule on superseded versions needs versioning to be on.
     aws.s3.BucketLifecycleConfiguration(
@@ -87,7 +88,7 @@ def private_bucket(
         rules=lifecycle_rules(  # type: ignore[arg-type]
             expire_after_days, noncurrent_days, abort_uploads_after_days
         ),
-        opts=pulumi.ResourceOptions(parent=bucket, depends_on=[versioning]),
+        opts=after(child, versioning),
     )
     return bucket
 

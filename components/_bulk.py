@@ -11,6 +11,7 @@ from ._bulk_machine import definition
 from ._documents import json_document
 from ._functions import TRACE_ACTIONS, Function, Functions
 from ._layer import FunctionPlatform
+from ._order import after
 from ._policy_documents import allow, policy_document, service_trust
 from ._search_domain import SearchDomain
 from ._tables import CHANGE_INDEX, partitions
@@ -240,9 +241,7 @@ class Bulk:
                 "log_destination": pulumi.Output.concat(logs.arn, ":*"),
             },
             tracing_configuration={"enabled": True},
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[policy])
-            ),
+            opts=after(self._opts, policy),
         )
         # A distributed map runs each part as an execution of the machine itself.
         # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html

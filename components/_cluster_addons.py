@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from ._arns import arn, managed_policy
 from ._cluster_nodes import SYSTEM_LABELS, SYSTEM_TAINT, volume_statements
+from ._order import after
 from ._policy_documents import policy_document
 
 # What EKS lists for each Kubernetes version:
@@ -138,9 +139,7 @@ class AddonInstaller:
             # The program is the only one that sets them up.
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[*policies, *depends_on])
-            ),
+            opts=after(self._opts, *policies, *depends_on),
         )
 
     def _role(self, addon: str, wanted: AddonRole) -> tuple[aws.iam.Role, list[pulumi.Resource]]:

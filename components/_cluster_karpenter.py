@@ -13,6 +13,7 @@ from ._cluster_nodes import node_policies, node_role
 from ._cluster_pools import DISCOVERY_TAG, NodePool, node_class_spec
 from ._documents import json_document
 from ._keys import encryption_key
+from ._order import after
 from ._queues import QUEUE_KEY_REUSE_SECONDS, queue_policy
 
 VERSION = "1.14.1"
@@ -90,15 +91,13 @@ class Karpenter:
         ]
 
     def _custom_resource(
-        self, kind: str, version: str, name: str, spec: dict[str, Any], after: pulumi.Resource
+        self, kind: str, version: str, name: str, spec: dict[str, Any], earlier: pulumi.Resource
     ) -> pulumi.Resource:
         return pulumi.CustomResource(
             f"kubernetes:{version}:{kind}",
             f"{self._name}-{name}",
             {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec},
-            pulumi.ResourceOptions.merge(
-                self._in_cluster, pulumi.ResourceOptions(depends_on=[after])
-            ),
+            after(self._in_cluster, earlier),
         )
 
     def _interruption_queue(self) -> tuple[aws.kms.Key, aws.sqs.Queue, list[pulumi.Resource]]:
@@ -237,7 +236,5 @@ class Karpenter:
             values=values,
             skip_crds=True,
             atomic=True,
-            opts=pulumi.ResourceOptions.merge(
-                self._in_cluster, pulumi.ResourceOptions(depends_on=list(depends_on))
-            ),
+            opts=after(self._in_cluster, *depends_on),
         )

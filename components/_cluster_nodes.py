@@ -12,6 +12,7 @@ import pulumi_aws as aws
 
 from ._arns import arn, managed_policy
 from ._keys import encryption_key
+from ._order import after
 from ._policy_documents import allow, service_trust
 
 SYSTEM_TAINT = "CriticalAddonsOnly"
@@ -135,9 +136,7 @@ def system_nodes(
         update_config={"max_unavailable": 1},
         labels=SYSTEM_LABELS,
         taints=[{"key": SYSTEM_TAINT, "value": "true", "effect": "NO_SCHEDULE"}],
-        opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(depends_on=[*attachments, *depends_on])
-        ),
+        opts=after(opts, *attachments, *depends_on),
     )
 
 

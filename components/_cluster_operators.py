@@ -14,6 +14,7 @@ import pulumi_kubernetes as kubernetes
 
 from ._cluster_addons import ON_SYSTEM_NODES, pod_trust
 from ._cluster_pools import NODE_ROLE_LABEL
+from ._order import after
 
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
@@ -168,10 +169,7 @@ class OperatorInstaller:
             create_namespace=operator.namespace != "kube-system",
             values=operator.values,
             atomic=True,
-            opts=pulumi.ResourceOptions.merge(
-                self._in_cluster,
-                pulumi.ResourceOptions(depends_on=[*identity, *self._depends_on]),
-            ),
+            opts=after(self._in_cluster, *identity, *self._depends_on),
         )
 
     def _identity(

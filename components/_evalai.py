@@ -39,6 +39,7 @@ from ._evalai_images import NAMES, EvalAiImages
 from ._evalai_storage import application_secret, media_bucket, task_queue
 from ._keys import encryption_key, log_statement
 from ._layer import FunctionPlatform
+from ._order import after
 
 
 class EvalClusterChallengeArgs(TypedDict):
@@ -198,12 +199,8 @@ class EvalAi:
         if tokens:
             places[f"{self._name}-models"] = MODELS_NAMESPACE
         for name, place in places.items():
-            after = pulumi.ResourceOptions(depends_on=operators)
-            namespace = restricted_namespace(
-                name, place, pulumi.ResourceOptions.merge(in_cluster, after)
-            )
-            after = pulumi.ResourceOptions(depends_on=[namespace])
-            store = secret_store(name, place, pulumi.ResourceOptions.merge(in_cluster, after))
+            namespace = restricted_namespace(name, place, after(in_cluster, *operators))
+            store = secret_store(name, place, after(in_cluster, namespace))
             made += [namespace, store]
         return made
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
+from ._order import after
 from ._policy_documents import allow, deny, policy_document, service_trust
 
 
@@ -62,7 +63,7 @@ def challenge_budget(
         definition={"iam_action_definition": {"policy_arn": stop.arn, "roles": [role.name]}},
         execution_role_arn=executor.arn,
         subscribers=[{"subscription_type": "EMAIL", "address": email}],
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permissions])),
+        opts=after(opts, permissions),
     )
 
 

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from ._evalai_access import NAMESPACE
+from ._order import after
 
 CHART = Path(__file__).parents[1] / "charts" / "evalai"
 RELEASE = STORE = "evalai"
@@ -119,7 +120,5 @@ def release(
         values=values,
         timeout=TIMEOUT_SECONDS,
         atomic=True,
-        opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(depends_on=list(depends_on))
-        ),
+        opts=after(opts, *depends_on),
     )

@@ -14,6 +14,7 @@ import pulumi_aws as aws
 from ._arns import arn
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import code_hash
+from ._order import after
 from ._policy_documents import allow, policy_document, service_trust
 
 SOURCES = Path(__file__).parents[1] / "images"
@@ -141,9 +142,7 @@ class EvalAiImages:
                 ],
             },
             logs_config={"cloudwatch_logs": {"group_name": logs.name}},
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[permissions])
-            ),
+            opts=after(self._opts, permissions),
         )
 
     def _source(self) -> aws.s3.BucketObjectv2:

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 
 from ._keys import KEY_USE_ACTIONS
 from ._layer import FUNCTIONS, FunctionPlatform, build_layer
+from ._order import after
 from ._policy_documents import allow, deny, policy_document, service_trust
 from ._queues import FAILURE_RETENTION_SECONDS, QUEUE_KEY_REUSE_SECONDS, queue_policy
 
@@ -206,9 +207,7 @@ class Functions:
             dead_letter_config={"target_arn": self.failure_queue.arn},
             logging_config={"log_format": "JSON", "log_group": log_group.name},
             tracing_config={"mode": "Active"},
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[permissions, *depends_on])
-            ),
+            opts=after(self._opts, permissions, *depends_on),
         )
         return Function(resource, role, code_hash(files) + self._layer_hash)
 
@@ -270,5 +269,5 @@ def call_on(
         rule=rule.name,
         arn=function.resource.arn,
         input=told,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permission])),
+        opts=after(opts, permission),
     )

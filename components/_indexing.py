@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from ._documents import json_document
 from ._functions import Function, Functions
+from ._order import after
 from ._policy_documents import allow
 from ._search_domain import SearchDomain
 from ._tables import follow_stream
@@ -148,9 +149,7 @@ class Indexing:
                 }
             ),
             triggers={"code": self.admin.code_hash, "domain": self._domain.url},
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[policy])
-            ),
+            opts=after(self._opts, policy),
         )
 
     def _follow_stream(self, prepared: aws.lambda_.Invocation) -> None:
@@ -166,7 +165,5 @@ class Indexing:
             maximum_retry_attempts=-1,
             maximum_record_age_in_seconds=MAX_RECORD_AGE_SECONDS,
             destination_config={"on_failure": {"destination_arn": self._failures_arn}},
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[prepared])
-            ),
+            opts=after(self._opts, prepared),
         )

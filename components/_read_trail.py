@@ -10,6 +10,7 @@ from ._arns import arn
 from ._buckets import bucket_policy, log_access, private_bucket
 from ._functions import Functions
 from ._keys import key_through
+from ._order import after
 from ._policy_documents import allow
 
 SERVICE = "cloudtrail.amazonaws.com"
@@ -128,9 +129,7 @@ class ReadTrail:
                     "filter_suffix": ".json.gz",
                 }
             ],
-            opts=pulumi.ResourceOptions.merge(
-                self._opts, pulumi.ResourceOptions(depends_on=[permission])
-            ),
+            opts=after(self._opts, permission),
         )
 
     def _delivery(self, logs_arn: pulumi.Input[str]) -> list[Mapping[str, Any]]:

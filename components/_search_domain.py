@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._endpoints import url
+from ._order import after
 from ._policy_documents import policy_document
 
 ENGINE = "OpenSearch_2.19"
@@ -75,9 +76,7 @@ class SearchDomain:
                 for purpose, log_group in log_groups.items()
             ],
             software_update_options={"auto_software_update_enabled": True},
-            opts=pulumi.ResourceOptions.merge(
-                opts, pulumi.ResourceOptions(depends_on=[permission])
-            ),
+            opts=after(opts, permission),
         )
         self.arn = self.resource.arn
         self.url = self.resource.endpoint.apply(url)

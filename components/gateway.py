@@ -14,6 +14,7 @@ from ._arns import arn
 from ._dashboard_parts import gateway_part
 from ._gateway_responses import gateway_responses
 from ._keys import encryption_key, log_statement
+from ._order import after
 from ._routes import STAGE, Route, RouteTable, part, triggers
 from ._web_acl import KEY_RATE_LIMIT, Scope, baseline_rules, behind_edge_rules, web_acl
 
@@ -212,7 +213,7 @@ class Gateway(pulumi.ComponentResource):
             f"{self._name}-deployment",
             rest_api=self._api_id,
             triggers=triggers(parts),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[item.resource for item in parts]),
+            opts=after(self._child, *(item.resource for item in parts)),
         )
 
     def _invocation_uri(self, function_arn: pulumi.Input[str]) -> pulumi.Output[str]:
@@ -275,7 +276,7 @@ class Gateway(pulumi.ComponentResource):
                 "format": json.dumps(ACCESS_LOG, separators=(",", ":")),
             },
             xray_tracing_enabled=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[errors]),
+            opts=after(self._child, errors),
         )
         aws.apigateway.MethodSettings(
             f"{self._name}-settings",

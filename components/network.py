@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._keys import encryption_key, log_statement
+from ._order import after
 from ._policy_documents import allow, policy_document, service_trust
 
 ZONES = 3
@@ -150,7 +151,7 @@ class Network(pulumi.ComponentResource):
                 subnet_id=public[index].id,
                 allocation_id=aws.ec2.Eip(f"{name}-nat-{index}", domain="vpc", opts=child).id,
                 tags={"Name": f"{name}-nat-{index}"},
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[internet]),
+                opts=after(child, internet),
             )
             for index in range(ZONES if nat_per_az else 1)
         ]
@@ -251,7 +252,7 @@ class Network(pulumi.ComponentResource):
             iam_role_arn=role.arn,
             max_aggregation_interval=60,
             tags={"Name": name},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            opts=after(child, policy),
         )
 
 

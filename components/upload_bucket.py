@@ -16,6 +16,7 @@ from ._functions import Function, Functions
 from ._keys import encryption_key, key_through, log_statement
 from ._layer import FunctionPlatform
 from ._malware_scan import MalwareScan
+from ._order import after
 from ._policy_documents import allow
 from ._read_trail import ReadTrail
 from ._tables import Tables, control_table, versions_table
@@ -331,7 +332,7 @@ class UploadBucket(pulumi.ComponentResource):
                     "events": ["s3:ObjectCreated:*"],
                 }
             ],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+            opts=after(self._child, permission),
         )
 
 
