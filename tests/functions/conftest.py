@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.functions.aws import emulated
 from tests.issuer import REGION, issuer, pool
 
 __all__ = ["issuer", "pool"]  # fixtures
@@ -57,9 +58,7 @@ def create_queue(sqs: Any) -> str:
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Any]:
     """moto with both tables and the overflow bucket; the store's DynamoDB client."""
-    from moto import mock_aws
-
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with emulated() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         patch.setenv("TABLE_NAME", VERSIONS)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.functions.aws import emulated
 from tests.functions.conftest import create_queue, create_tables
 from tests.functions.uploads.s3_front import Answer, S3Front
 
@@ -86,9 +87,8 @@ def digest(content: bytes) -> str:
 def aws() -> Iterator[Any]:
     """moto with the two tables and the versioned bucket; an S3 client to look behind the scenes."""
     import boto3
-    from moto import mock_aws
 
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with emulated() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
