@@ -92,20 +92,22 @@ class View:
     def read(self, keys: Sequence[tuple[str, int]]) -> Iterator[Version]:
         """The versions of these keys from the table, in their order; erased ones are left out."""
         for version in store.read_many(keys):
-            if not self._shows(version):
+            if not (version.body or version.damaged):
+                continue  # erased since it was indexed
+            if self._shows(version):
+                yield version
+            else:
                 # The query had excluded it: the index isn't what was written to it.
                 logger.error("hidden", extra={"fields": {"key": version.pk}})
-            elif version.body or version.damaged:
-                yield version
 
     def _shows(self, version: Version) -> bool:
         kind = version.pk.partition("/")[0]
         return kind in self.types and (
             kind not in access.PRIVATE_TYPES
-            or self._own_reach().shows(version.pk, version.owner, version.dataset)
+            or self._reach_now().shows(version.pk, version.owner, version.dataset)
         )
 
-    def _own_reach(self) -> Reach:
+    def _reach_now(self) -> Reach:
         if self._reach is None:
             self._reach = grants.reach(self.identity)
         return self._reach
@@ -115,7 +117,7 @@ class View:
         private = types & access.PRIVATE_TYPES
         if not private or access.sees_all_owners(self.identity):
             return []
-        seen = _seen(self._own_reach())
+        seen = _seen(self._reach_now())
         if private == types:
             return [any_of(seen)]
         public: Clause = {"bool": {"must_not": [{"terms": {"type": sorted(private)}}]}}

@@ -127,8 +127,7 @@ def of_service(error: Exception) -> FhirError | None:
     if not isinstance(response, dict):
         lost = {"ConnectionError", "HTTPClientError"} & {c.__name__ for c in type(error).__mro__}
         return unavailable() if lost and type(error).__module__.startswith("botocore") else None
-    code, message = (response.get("Error", {}).get(name, "") for name in ("Code", "Message"))
-    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
+    code, message, reasons = _told(response)
     if {code, *reasons} & _THROTTLED:
         return throttled()
     if _is_of_key(code, message):
@@ -154,11 +153,17 @@ def cause(error: Exception) -> str:
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         return type(error).__name__
-    code = response.get("Error", {}).get("Code", "")
-    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
+    code, message, reasons = _told(response)
     told = [getattr(error, "operation_name", ""), code, *sorted(filter(None, reasons - {"None"}))]
-    of_key = _is_of_key(code, response.get("Error", {}).get("Message", ""))
-    return " ".join([*filter(None, told), *(["of a key"] if of_key else [])])
+    of_key = ["of a key"] if _is_of_key(code, message) else []
+    return " ".join([*filter(None, told), *of_key])
+
+
+def _told(response: dict[str, Any]) -> tuple[str, str, set[Any]]:
+    """Code and message of AWS's error, and the codes of a transaction's actions."""
+    error = response.get("Error", {})
+    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
+    return error.get("Code", ""), error.get("Message", ""), reasons
 
 
 def _plain(text: str) -> str:
