@@ -8,10 +8,9 @@ import pulumi_aws as aws
 
 from components._keys import encryption_key
 from components._policy_documents import policy_document, tls_only
+from components._regions import GLOBAL_REGION
 
 NAME = "ai4h-alarms"
-EDGE_REGION = "us-east-1"
-"""CloudFront's metrics and certificates are there, and an alarm tells topics of its region only."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,13 @@ class AlarmTopics:
 
 
 def alarm_topics(emails: Sequence[str]) -> AlarmTopics:
-    """A topic in the stacks' region and one for the edge; SNS asks each address for its consent."""
+    """A topic in the stacks' region and one for the edge: alarms tell topics of their region only.
+
+    SNS asks each address for its consent.
+    """
     return AlarmTopics(
         arn=_topic("alarms", None, emails).arn,
-        edge_arn=_topic("edge-alarms", EDGE_REGION, emails).arn,
+        edge_arn=_topic("edge-alarms", GLOBAL_REGION, emails).arn,
     )
 
 

@@ -7,6 +7,7 @@ import pulumi
 from account.state import StateBackend
 from components._arns import arn, managed_policy
 from components._policy_documents import allow, deny, policy_document, web_identity_trust
+from components._regions import GLOBAL_REGION
 
 # A deployment makes, changes and removes resources of these services, so it has all their actions:
 # the list of single ones would be out of date with each release of the provider.
@@ -178,8 +179,8 @@ def deploy_policy(
             allow(
                 [f"{service}:*" for service in SERVICES],
                 "*",
-                # CloudFront, its firewall and IAM are in us-east-1.
-                condition={"StringEquals": {"aws:RequestedRegion": [*regions, "us-east-1"]}},
+                # CloudFront, its firewall and IAM are in the global one.
+                condition={"StringEquals": {"aws:RequestedRegion": [*regions, GLOBAL_REGION]}},
             ),
             allow(ROLE_ACTIONS, roles),
             allow(POLICY_ACTIONS, arn("iam", "policy/evaluation-*")),

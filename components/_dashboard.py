@@ -14,8 +14,6 @@ import pulumi_aws as aws
 from ._documents import json_document
 
 PERIOD_SECONDS = 300
-GLOBAL_REGION = "us-east-1"
-"""Where CloudFront and billing keep their metrics."""
 
 
 @dataclass(frozen=True)

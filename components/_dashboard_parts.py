@@ -6,7 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from ._alarm_catalogue import INDEX_LAG_MILLISECONDS, OWN, SLOW_MILLISECONDS, DataNames
-from ._dashboard import GLOBAL_REGION, Chart, Line, blocked, failures, part, waiting
+from ._dashboard import Chart, Line, blocked, failures, part, waiting
+from ._regions import GLOBAL_REGION
 
 UPLOAD_STATES = ("pending", "verifying", "available", "rejected", "expired", "deleted")
 """The states of functions/uploads/state.py."""

@@ -23,12 +23,11 @@ from ._domain import EdgeDomainArgs, certificate_for, point_to, viewer_certifica
 from ._endpoints import url
 from ._keys import encryption_key, log_statement
 from ._portal import portal_bucket, security_headers, serve
+from ._regions import GLOBAL_REGION
 from ._routes import STAGE
 from ._web_acl import KEY_RATE_LIMIT, ORIGIN_SECRET_HEADER, Scope, baseline_rules, web_acl
 
 PORTAL = Path(__file__).parent.parent / "portal" / "site"
-GLOBAL_REGION = "us-east-1"
-"""Where CloudFront's firewall and log delivery live, whatever the stack's region."""
 
 ALL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 # The API builds its links from the address that the viewer used; a viewer can't forge it.
